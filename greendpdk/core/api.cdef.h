@@ -1,0 +1,139 @@
+/* The whole of the engine as Python sees it: read by _build.py (cffi) and by api.h, so only plain
+ * declarations stand here. Called by _stack.py, loop.py, socket.py, testing/; calls nothing.
+ *
+ * Addresses are 16 bytes, IPv4 as v4-mapped (::ffff:a.b.c.d). Ports are in host byte order. Times
+ * are nanoseconds of one monotonic clock that the caller owns. A call returns 0, a count, or
+ * -errno with Linux's numbers. Nothing here blocks; nothing here is thread-safe.
+ */
+
+/* -- readiness, as poll(2) means it -------------------------------------------------------- */
+enum {
+    GD_READ = 1,  /* recv or accept would not report EAGAIN */
+    GD_WRITE = 2, /* send would not report EAGAIN */
+    GD_RDHUP = 4, /* the peer has sent FIN, or shutdown(SHUT_RD) */
+    GD_HUP = 8,   /* both directions are shut */
+    GD_ERR = 16,  /* SO_ERROR is set */
+};
+
+/* -- one stack ----------------------------------------------------------------------------- */
+struct gd_config {
+    uint8_t seed[32];        /* keys of ISN, ports, hashes; from os.urandom, zeros in fuzzers */
+    uint64_t buffer_cap;     /* bytes of all socket buffers together; 0: the default, 256 MiB */
+    uint32_t time_wait_cap;  /* TIME-WAIT entries; 0: 65,536 */
+    uint32_t syn_cap;        /* half-open connections, all listeners; 0: 4,096 */
+    uint32_t time_wait_ms;   /* 0: 60,000 as Linux */
+    uint32_t delayed_ack_ms; /* 0: 40 as Linux */
+    uint32_t burst_rounds;   /* receive bursts in one poll, each port; 0: 8 */
+};
+
+/* Returns 0, -ENOMEM. `*out` is the caller's until gd_stack_free. */
+int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack **out);
+/* Frees the stack, its sockets and its ports; sends nothing. NULL is legal. Handles die with it. */
+void gd_stack_free(struct gd_stack *stack);
+/* Takes the port over (also when it fails). Returns an interface index > 0, -ENOSPC, -ENOMEM. */
+int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *name);
+/* Closes the port and forgets its addresses, routes and neighbours. 0, -ENODEV. */
+int gd_stack_detach(struct gd_stack *stack, int ifindex);
+/* Adds an address and its on-link route; announces it (gratuitous ARP). 0, -ENODEV, -EEXIST, -EINVAL, -ENOSPC. */
+int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *addr, int prefix_length);
+/* gateway NULL: on-link. 0, -ENODEV, -EINVAL, -ENOSPC. */
+int gd_stack_add_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length,
+                       const uint8_t *gateway, int ifindex);
+/* Interface that reaches dst (a local address: the loopback's), or -ENETUNREACH. src: the source address chosen. */
+int gd_stack_route(struct gd_stack *stack, const uint8_t *dst, uint8_t *src);
+/* 1 if addr is one of ours, else 0. */
+int gd_stack_is_local(struct gd_stack *stack, const uint8_t *addr);
+/* Sets a neighbour for good (a static ARP entry). 0, -ENODEV, -ENOMEM. */
+int gd_stack_set_neighbour(struct gd_stack *stack, int ifindex, const uint8_t *addr, const uint8_t *mac);
+
+/* One turn: receive, timers, output, transmit. Returns the next deadline (UINT64_MAX: none);
+ * a deadline <= now means there is more work already. */
+uint64_t gd_stack_poll(struct gd_stack *stack, uint64_t now);
+/* Takes up to max (socket id, readiness bits) pairs off the ready list. Edges: bits are what became
+ * true since last taken; ask gd_sock_ready for levels. Returns the count of pairs. */
+int gd_stack_events(struct gd_stack *stack, uint32_t *pairs, int max);
+/* Connections and packets that still have something to send or to have acknowledged. */
+int gd_stack_unsent(struct gd_stack *stack);
+/* RST for every connection that is left; the frames leave in the next poll. */
+void gd_stack_abort_all(struct gd_stack *stack);
+/* The settings that hold for connections made from now on. */
+int gd_stack_counter_count(void);
+const char *gd_stack_counter_name(int index);
+uint64_t gd_stack_counter(struct gd_stack *stack, int index);
+/* Fills rx packets, rx bytes, tx packets, tx bytes of an interface. 0, -ENODEV. */
+int gd_stack_port_counters(struct gd_stack *stack, int ifindex, uint64_t *four);
+/* Bytes of socket buffers in use, and the number of control blocks alive. */
+uint64_t gd_stack_buffer_bytes(struct gd_stack *stack);
+int gd_stack_sockets(struct gd_stack *stack);
+
+/* -- the live loop: the same with the real clock (CLOCK_MONOTONIC) -------------------------- */
+/* Polls until there is an event or spin_ns have passed. Returns the count of pairs; *next_in_ns is
+ * the time to the next deadline (INT64_MAX: none; <= 0: poll again at once); *frames counts frames
+ * received in this call. */
+int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int max,
+                 int64_t *next_in_ns, uint32_t *frames);
+/* gd_sock_send/recv/accept, but poll the network once before they report -EAGAIN, and every 64 calls. */
+int64_t gd_live_send(struct gd_sock *sock, const void *data, size_t len, int flags);
+int64_t gd_live_recv(struct gd_sock *sock, void *data, size_t len, int flags);
+int gd_live_accept(struct gd_sock *listener, struct gd_sock **out);
+uint64_t gd_live_now(void);
+
+/* -- sockets ------------------------------------------------------------------------------- */
+/* domain AF_INET/AF_INET6; type SOCK_STREAM/SOCK_DGRAM. 0, -ENOMEM, -EAFNOSUPPORT, -ESOCKTNOSUPPORT. */
+int gd_sock_new(struct gd_stack *stack, int domain, int type, struct gd_sock **out);
+/* The application's handle ends: FIN or RST (SO_LINGER 0, unread data) follow by themselves. */
+void gd_sock_close(struct gd_sock *sock);
+uint32_t gd_sock_id(const struct gd_sock *sock); /* unique while the handle lives; never 0 */
+uint32_t gd_sock_ready(struct gd_sock *sock);    /* GD_ bits, level */
+int gd_sock_bind(struct gd_sock *sock, const uint8_t *addr, uint16_t port);
+/* 0 (datagram), -EINPROGRESS, -EALREADY, -EISCONN, -ENETUNREACH, ...; addr NULL: AF_UNSPEC, dissolve. */
+int gd_sock_connect(struct gd_sock *sock, const uint8_t *addr, uint16_t port);
+int gd_sock_listen(struct gd_sock *sock, int backlog);
+int gd_sock_accept(struct gd_sock *listener, struct gd_sock **out);
+int64_t gd_sock_send(struct gd_sock *sock, const void *data, size_t len, int flags);
+int64_t gd_sock_recv(struct gd_sock *sock, void *data, size_t len, int flags);
+/* addr NULL: the connected peer. */
+int64_t gd_sock_sendto(struct gd_sock *sock, const void *data, size_t len, int flags,
+                       const uint8_t *addr, uint16_t port);
+/* addr and port may be NULL. Returns the datagram's whole length with MSG_TRUNC, else the bytes copied;
+ * *msg_flags gets MSG_TRUNC when the datagram was longer than len. */
+int64_t gd_sock_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, uint8_t *addr,
+                         uint16_t *port, int *msg_flags);
+int gd_sock_shutdown(struct gd_sock *sock, int how);
+int gd_sock_getsockname(struct gd_sock *sock, uint8_t *addr, uint16_t *port);
+int gd_sock_getpeername(struct gd_sock *sock, uint8_t *addr, uint16_t *port);
+/* Linux's levels, names, layouts and errors (setsockopt(2), tcp(7), ip(7), socket(7)). */
+int gd_sock_setsockopt(struct gd_sock *sock, int level, int name, const void *value, uint32_t len);
+/* *len in: room, out: bytes written. */
+int gd_sock_getsockopt(struct gd_sock *sock, int level, int name, void *value, uint32_t *len);
+/* SIOCINQ and SIOCOUTQ: bytes unread, bytes not yet acknowledged. */
+int gd_sock_unread(struct gd_sock *sock);
+int gd_sock_unacked(struct gd_sock *sock);
+/* RFC 9293's name of the state, "DATAGRAM" for UDP; a static string. */
+const char *gd_sock_state(struct gd_sock *sock);
+
+/* -- ports --------------------------------------------------------------------------------- */
+struct gd_fault {           /* what a wire does to frames in one direction; chances of 0..1 */
+    double loss, duplicate, reorder, corrupt;
+    uint64_t delay_ns, jitter_ns, reorder_ns; /* reorder_ns: how long a reordered frame is held more */
+    uint64_t rate_bps;      /* 0: no limit */
+    uint32_t queue_frames;  /* frames that wait for the rate; 0: no limit but the ring's */
+    uint64_t seed;
+};
+/* Two ends of a wire in memory. 0, -ENOMEM. Each is closed by the stack that it is attached to, or by gd_port_close. */
+int gd_pipe_pair(uint32_t mtu, const uint8_t *mac_a, const uint8_t *mac_b, struct gd_port **a, struct gd_port **b);
+/* What this end transmits suffers fault (copied). */
+void gd_pipe_fault(struct gd_port *end, const struct gd_fault *fault);
+/* A partition: frames sent by this end are dropped while down is set. */
+void gd_pipe_down(struct gd_port *end, int down);
+/* For an end that no stack holds: put a frame on the wire, take the next one that has arrived by now. */
+int gd_pipe_inject(struct gd_port *end, const void *frame, uint32_t len, uint64_t now);
+/* Bytes of the frame, -EAGAIN (none by now), -EMSGSIZE. */
+int gd_pipe_take(struct gd_port *end, void *frame, uint32_t room, uint64_t now);
+/* When the next frame arrives at this end (UINT64_MAX: none under way). */
+uint64_t gd_pipe_next(struct gd_port *end);
+void gd_port_close(struct gd_port *port);
+void gd_port_mac(struct gd_port *port, uint8_t *six);
+uint32_t gd_port_mtu(struct gd_port *port);
+/* An fd that is readable when frames wait, -1 if the driver has none. The port's, never close it. */
+int gd_port_rx_fd(struct gd_port *port);

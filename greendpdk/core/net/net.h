@@ -1,0 +1,139 @@
+/* The network layer's contract: interfaces, packets in, packets out, routes, neighbours.
+ * Called by stack.c, tcp/, sock/; calls port/.
+ */
+#ifndef GD_NET_NET_H
+#define GD_NET_NET_H
+#include "../port/port.h"
+#include "../util/addr.h"
+#include "../util/table.h"
+#include "../util/timer.h"
+
+#define GD_IFADDRS 16
+#define GD_IFNAME 32
+#define GD_TX_QUEUE 256 /* frames an interface holds for its port; more is back-pressure (-ENOBUFS) */
+
+struct gd_neigh;
+
+struct gd_ifaddr {
+    struct gd_addr addr;
+    uint8_t prefix_length; /* of the family's own length: 0..32 for v4 */
+};
+
+struct gd_netif {
+    struct gd_stack *stack;
+    struct gd_port *port; /* owned */
+    int index;            /* > 0 */
+    char name[GD_IFNAME];
+    int naddrs;
+    struct gd_ifaddr addrs[GD_IFADDRS];
+    int ntx;
+    struct gd_frame *tx[GD_TX_QUEUE]; /* owned until the port takes them */
+    uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+};
+
+/* One received IP packet. It and what it points at live until the input function returns. */
+struct gd_packet {
+    struct gd_netif *netif;
+    struct gd_addr src, dst;
+    const uint8_t *ip; /* the IP header, ip_len bytes, then the payload (for an ICMP error's quote) */
+    uint32_t ip_len;
+    const uint8_t *l4; /* the transport header on */
+    uint32_t l4_len;   /* IP's padding cut off */
+    uint8_t proto, ttl, tos;
+    bool l4_csum_ok;   /* checked by the port */
+    bool to_group;     /* broadcast or multicast, on Ethernet or IP: no RST, no ICMP error (RFC 1122 3.2.2) */
+};
+
+/* Where packets of one flow go; a cache inside the flow, found anew when the stack's generation moves on. */
+struct gd_dst {
+    uint32_t generation; /* 0: never resolved */
+    struct gd_netif *netif;
+    struct gd_neigh *neigh; /* NULL on loopback; valid as long as generation is current */
+    uint32_t mtu;
+};
+
+/* A packet being built: the caller writes a transport header and data to l4, at most room bytes. */
+struct gd_out {
+    struct gd_frame *frame;
+    struct gd_dst *dst;
+    uint8_t *l4;
+    uint32_t room;
+};
+
+struct gd_ip_fields {
+    const struct gd_addr *src, *dst;
+    uint8_t proto, ttl, tos;
+    bool df;
+};
+
+/* ---- ether.c: frames ---- */
+/* Receives bursts on one interface; returns the count of frames taken. */
+int gd_netif_receive(struct gd_netif *netif, int rounds, uint64_t now);
+/* Hands queued frames to the port; what it refuses stays queued. */
+void gd_netif_flush(struct gd_netif *netif, uint64_t now);
+
+/* ---- ip.c: packets out, either family ---- */
+/* Fills dst, or returns -ENETUNREACH. O(1) while the generation stands. */
+int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_addr *to);
+/* Begins a packet. 0, -ENETUNREACH, -ENOBUFS (no frame or queue full: try again next turn). */
+int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out);
+/* Ends it: writes IP and link headers, the transport checksum (its field must be zero), queues the frame, or leaves it
+ * with the neighbour until that answers. The frame is no longer the caller's. */
+void gd_ip_end(struct gd_stack *stack, const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len);
+/* Gives up a packet that was begun. */
+void gd_ip_cancel(struct gd_out *out);
+/* Best source address for `to`. 0, -ENETUNREACH. */
+int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src);
+/* The interface that owns addr (loopback for 127/8), or NULL. */
+struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr);
+/* Sum of the pseudo header, to go on with by gd_checksum_add (RFC 9293 3.1, RFC 8200 8.1). */
+uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len);
+
+/* ---- packets in ---- */
+void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint32_t rx_flags, bool to_group, uint64_t now);
+void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
+/* Sends destination unreachable with that code about packet, under the rate limit (RFC 1812 4.3.2.8). */
+void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
+void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* sock/dgram.c */
+void gd_tcp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* tcp/input.c */
+
+/* An ICMP error, or a neighbour that does not answer, about a packet we sent from `local` to `remote`.
+ * hard: RFC 1122 4.2.3.9. seq: TCP's, to be checked against the window (RFC 5927). mtu > 0: fragmentation needed. */
+struct gd_icmp_error {
+    struct gd_endpoint local, remote;
+    uint32_t seq;
+    int error; /* errno, positive: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE, ... */
+    bool hard;
+    uint32_t mtu;
+};
+/* 0, or -ENOENT: no such socket. */
+int gd_tcp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error, uint64_t now); /* tcp/icmp.c */
+int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error);               /* sock/dgram.c */
+
+/* ---- route.c ---- */
+struct gd_route {
+    struct gd_addr prefix;
+    uint8_t bits; /* of the 128: a v4 /24 is 120 */
+    bool via;     /* gateway is set */
+    struct gd_addr gateway;
+    struct gd_netif *netif;
+};
+/* Longest match, or NULL. */
+const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to);
+/* 0, -ENOSPC. */
+int gd_route_add(struct gd_stack *stack, const struct gd_route *route);
+void gd_route_forget(struct gd_stack *stack, const struct gd_netif *netif);
+
+/* ---- neighbour.c (RFC 826, states as RFC 4861 7.3.2) and arp.c ---- */
+/* Found or made; NULL if the table is full of entries in use. */
+struct gd_neigh *gd_neigh_get(struct gd_stack *stack, struct gd_netif *netif, const struct gd_addr *addr);
+/* Writes the MAC and queues the frame, or keeps it until the neighbour answers. Takes the frame. */
+void gd_neigh_output(struct gd_stack *stack, struct gd_neigh *neigh, struct gd_frame *frame, uint64_t now);
+/* TCP made progress through it: it is reachable (RFC 4861 7.3.1). NULL is legal. */
+void gd_neigh_confirm(struct gd_neigh *neigh, uint64_t now);
+void gd_neigh_forget(struct gd_stack *stack, const struct gd_netif *netif); /* all of an interface */
+void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint64_t now);
+void gd_arp_announce(struct gd_netif *netif, const struct gd_addr *addr);
+/* to_mac NULL: broadcast. */
+void gd_arp_request(struct gd_netif *netif, const struct gd_addr *target, const uint8_t *to_mac);
+#endif

@@ -1,0 +1,105 @@
+/* A socket, as the application and the demultiplexer see it: the part that streams and datagrams share.
+ * Called by tcp/, net/, stack.c; calls tcp/ for streams.
+ *
+ *   struct gd_flow ─ what the tables hold:    connection │ half-open │ TIME-WAIT │ bound │ datagram
+ *   struct gd_sock = gd_flow + handle, readiness, options, error
+ *   struct gd_tcb = gd_sock + TCP (tcp/tcp.h)      struct gd_udp = gd_sock + a queue (sock/dgram.c)
+ *
+ * The application owns the handle until gd_sock_close; then the engine does (an orphan), until TCP is through.
+ */
+#ifndef GD_SOCK_SOCK_H
+#define GD_SOCK_SOCK_H
+#include "../net/net.h"
+#include "../util/list.h"
+#include "buffer.h"
+
+enum gd_flow_kind {
+    GD_FLOW_SOCK,      /* struct gd_sock */
+    GD_FLOW_REQUEST,   /* struct gd_request: a half-open connection (tcp/listen.c) */
+    GD_FLOW_TIME_WAIT, /* struct gd_time_wait (tcp/time_wait.c) */
+};
+
+struct gd_flow {
+    struct gd_node node; /* in stack->flows by the 4-tuple (+ protocol) */
+    struct gd_endpoint local, remote;
+    uint8_t kind;  /* enum gd_flow_kind */
+    uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
+};
+
+/* Options that a connection takes over from its listener. Times in ms, sizes in bytes, 0: the default. */
+struct gd_options {
+    uint8_t ttl, tos;
+    bool nodelay, cork, quickack, keepalive;
+    bool linger_on;
+    bool reuseaddr, reuseport, v6only, broadcast;
+    bool df;
+    uint32_t linger_s;
+    uint32_t keepidle_s, keepintvl_s, keepcnt;
+    uint32_t sndbuf, rcvbuf; /* as getsockopt shows them: twice what was set, as Linux */
+    uint32_t maxseg;
+    uint32_t user_timeout_ms;
+    uint32_t syncnt;
+};
+
+struct gd_sock {
+    struct gd_flow flow;
+    struct gd_stack *stack;
+    uint32_t id;
+    int domain, type; /* AF_INET/AF_INET6, SOCK_STREAM/SOCK_DGRAM */
+    bool bound;       /* in the stack's port table (bind_node) */
+    bool bound_addr;  /* the application named a local address */
+    bool bound_port;  /* the application named a port (SOCK_BINDPORT_LOCK) */
+    bool orphan;      /* no handle any more */
+    bool shut_rd, shut_wr;
+    int error;        /* SO_ERROR, positive, 0: none */
+    int soft_error;   /* what a timeout will be reported as (RFC 1122 4.2.3.9) */
+    uint32_t posted;  /* readiness bits not yet taken */
+    struct gd_list ready_link; /* in stack->ready */
+    struct gd_list all_link;   /* in stack->socks */
+    struct gd_node bind_node;  /* in stack->ports by (protocol, local port) */
+    struct gd_node id_node;    /* in stack->ids */
+    struct gd_dst dst;
+    struct gd_options options;
+};
+
+/* sock.c */
+/* Sets up the shared part; the caller has zeroed it and owns the memory. A fresh id. */
+void gd_sock_init(struct gd_sock *sock, struct gd_stack *stack, int domain, int type);
+/* Out of every table and list. The memory is the caller's to free. */
+void gd_sock_unlink(struct gd_sock *sock);
+/* Readiness bits became true: put it on the ready list. Nothing for an orphan. */
+void gd_sock_wake(struct gd_sock *sock, uint32_t bits);
+/* Sets SO_ERROR (unless one is set) and wakes all. */
+void gd_sock_fail(struct gd_sock *sock, int error);
+/* Returns -SO_ERROR and clears it; 0 if none. */
+int gd_sock_take_error(struct gd_sock *sock);
+
+/* demux.c: who a packet is for. Keys are hashed with the stack's SipHash key. */
+void gd_flow_insert(struct gd_stack *stack, struct gd_flow *flow);
+void gd_flow_remove(struct gd_stack *stack, struct gd_flow *flow);
+struct gd_flow *gd_flow_find(struct gd_stack *stack, uint8_t proto, const struct gd_endpoint *local,
+                             const struct gd_endpoint *remote);
+/* The best listener (TCP) or unconnected socket (UDP) for a local endpoint: an exact address before a wildcard; among
+ * SO_REUSEPORT equals by hash of the remote. NULL: none. */
+struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struct gd_endpoint *local,
+                              const struct gd_endpoint *remote);
+
+/* bind.c: local addresses and ports */
+/* Binds to an ephemeral port (RFC 6056) and, if none was bound, the source address for `remote`. remote NULL: a plain
+ * listen or sendto. 0, -EADDRNOTAVAIL, -ENETUNREACH. */
+int gd_bind_implicit(struct gd_sock *sock, const struct gd_endpoint *remote);
+void gd_bind_release(struct gd_sock *sock); /* out of stack->ports */
+/* An accepted connection holds its listener's port as well. */
+void gd_bind_inherit(struct gd_sock *sock, const struct gd_sock *listener);
+
+/* dgram.c */
+int gd_udp_new(struct gd_stack *stack, int domain, struct gd_sock **out);
+void gd_udp_close(struct gd_sock *sock);
+uint32_t gd_udp_ready(struct gd_sock *sock);
+int gd_udp_connect(struct gd_sock *sock, const struct gd_endpoint *remote); /* NULL: dissolve */
+int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int flags, const struct gd_endpoint *to);
+int64_t gd_udp_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, struct gd_endpoint *from,
+                        int *msg_flags);
+int gd_udp_shutdown(struct gd_sock *sock, int how);
+int gd_udp_unread(struct gd_sock *sock); /* bytes of the first datagram, as SIOCINQ on UDP */
+#endif

@@ -1,0 +1,51 @@
+/* One stack: everything that would be a global elsewhere. Included by net/, sock/, tcp/ and stack.c. */
+#ifndef GD_STACK_H
+#define GD_STACK_H
+#include "api.h"
+#include "net/net.h"
+#include "sock/sock.h"
+#include "util/random.h"
+#include "util/siphash.h"
+#include "util/stats.h"
+
+#define GD_NETIFS 16
+#define GD_ROUTES 64
+#define GD_NEIGHS 1024 /* entries; the oldest that nothing waits for gives way */
+
+struct gd_stack {
+    struct gd_config config; /* defaults filled in */
+    uint64_t now;            /* the last poll's; coarse, for timers set by calls between polls */
+    struct gd_random random;
+    struct gd_key hash_key, isn_key, port_key;
+    struct gd_wheel wheel;
+    struct gd_stats stats;
+    struct gd_chunk_pool pool;
+    uint32_t calls; /* live calls since the last poll (port/live.c) */
+    uint64_t frames; /* received in all */
+
+    struct gd_netif *netifs[GD_NETIFS]; /* [0] is the loopback */
+    int nroutes;
+    struct gd_route routes[GD_ROUTES]; /* longest prefix first */
+    uint32_t generation;               /* moves when a route, address or neighbour goes; never 0 */
+    struct gd_table neighs;            /* struct gd_neigh by (interface, address) */
+    struct gd_list neigh_all;          /* oldest use first */
+    uint32_t neigh_count;
+    uint64_t icmp_tokens_at;           /* the error rate limit's bucket */
+    uint32_t icmp_tokens;
+    uint16_t ip_id;
+
+    struct gd_table flows; /* struct gd_flow by 4-tuple */
+    struct gd_table ports; /* struct gd_sock by (protocol, local port) */
+    struct gd_table ids;   /* struct gd_sock by id */
+    uint32_t next_id;
+    struct gd_list socks;  /* every gd_sock */
+    uint32_t nsocks;
+    struct gd_list ready;  /* with bits posted */
+    struct gd_list output; /* struct gd_tcb with something to send */
+    uint32_t nrequests;    /* half-open */
+    struct gd_list time_waits; /* oldest first */
+    uint32_t ntime_waits;
+    uint64_t challenge_window; /* RFC 5961 7: challenge ACKs in this second */
+    uint32_t challenge_count;
+};
+#endif
