@@ -1,0 +1,31 @@
+"""greendpdk: a TCP/IP stack on DPDK for unmodified blocking-style Python.
+
+Names are looked up on first use: importing the package alone loads neither gevent nor the compiled engine, so that
+`python -m greendpdk._build` runs before there is one and a missing dependency is reported in one sentence.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from greendpdk._config import Settings
+    from greendpdk._errors import ConfigError
+    from greendpdk._stack import Stack, counters, poll, running, start, stop, version
+
+__all__ = ["ConfigError", "Settings", "Stack", "counters", "poll", "running", "start", "stop", "version"]
+
+_HOME = {"Settings": "_config", "ConfigError": "_errors"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'greendpdk' has no attribute {name!r}")
+    value = getattr(import_module(f"greendpdk.{_HOME.get(name, '_stack')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

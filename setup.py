@@ -1,0 +1,28 @@
+"""Hand the cffi extension to setuptools; everything else stands in setup.cfg. Called by pip and _build.py."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+
+class BuildExt(build_ext):
+    """Compile the files of an extension at the same time, which distutils does one by one."""
+
+    def build_extension(self, ext: Extension) -> None:
+        compile_one_by_one = self.compiler.compile
+
+        def compile_all(sources: list[str], **options: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                objects = pool.map(lambda source: compile_one_by_one([source], **options), sources)
+                return [name for names in objects for name in names]
+
+        self.compiler.compile = compile_all
+        try:
+            super().build_extension(ext)
+        finally:
+            self.compiler.compile = compile_one_by_one
+
+
+setup(cffi_modules=["greendpdk/_build.py:ffibuilder"], cmdclass={"build_ext": BuildExt})
