@@ -35,10 +35,12 @@ struct gd_stack {
     uint16_t ip_id;
 
     struct gd_table flows; /* struct gd_flow by 4-tuple */
-    struct gd_table ports; /* struct gd_sock by (protocol, local port) */
+    struct gd_table listeners; /* struct gd_sock by (protocol, local port) */
+    struct gd_table ports;     /* struct gd_port_holders by (protocol, local port) */
     struct gd_table ids;   /* struct gd_sock by id */
     uint32_t next_id;
     struct gd_list socks;  /* every gd_sock */
+    struct gd_list dead;   /* gd_socks that are through: freed when the poll or the call ends */
     uint32_t nsocks;
     struct gd_list ready;  /* with bits posted */
     struct gd_list output; /* struct gd_tcb with something to send */

@@ -13,6 +13,16 @@
 #include "../util/list.h"
 #include "buffer.h"
 
+/* Who holds one local port of one protocol; lives while anybody does. */
+struct gd_port_holders {
+    struct gd_node node; /* in stack->ports by (protocol, port) */
+    uint8_t proto;
+    uint16_t port;
+    struct gd_list binders;  /* sockets that called bind, connect or sendto: gd_sock.holder_link */
+    uint32_t heirs_reuse;    /* accepted connections and TIME-WAITs whose listener had SO_REUSEADDR */
+    uint32_t heirs_plain;    /* and those whose had not */
+};
+
 enum gd_flow_kind {
     GD_FLOW_SOCK,      /* struct gd_sock */
     GD_FLOW_REQUEST,   /* struct gd_request: a half-open connection (tcp/listen.c) */
@@ -24,6 +34,8 @@ struct gd_flow {
     struct gd_endpoint local, remote;
     uint8_t kind;  /* enum gd_flow_kind */
     uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
+    bool heir_reuse;                 /* counted in holders->heirs_reuse, else heirs_plain (heirs only) */
+    struct gd_port_holders *holders; /* of the local port, or NULL */
 };
 
 /* Options that a connection takes over from its listener. Times in ms, sizes in bytes, 0: the default. */
@@ -46,7 +58,6 @@ struct gd_sock {
     struct gd_stack *stack;
     uint32_t id;
     int domain, type; /* AF_INET/AF_INET6, SOCK_STREAM/SOCK_DGRAM */
-    bool bound;       /* in the stack's port table (bind_node) */
     bool bound_addr;  /* the application named a local address */
     bool bound_port;  /* the application named a port (SOCK_BINDPORT_LOCK) */
     bool orphan;      /* no handle any more */
@@ -56,7 +67,8 @@ struct gd_sock {
     uint32_t posted;  /* readiness bits not yet taken */
     struct gd_list ready_link; /* in stack->ready */
     struct gd_list all_link;   /* in stack->socks */
-    struct gd_node bind_node;  /* in stack->ports by (protocol, local port) */
+    struct gd_list holder_link; /* in flow.holders->binders; a binder, not an heir, if it is linked */
+    struct gd_node listen_node; /* in stack->listeners by (protocol, local port) */
     struct gd_node id_node;    /* in stack->ids */
     struct gd_dst dst;
     struct gd_options options;
@@ -79,6 +91,10 @@ void gd_flow_insert(struct gd_stack *stack, struct gd_flow *flow);
 void gd_flow_remove(struct gd_stack *stack, struct gd_flow *flow);
 struct gd_flow *gd_flow_find(struct gd_stack *stack, uint8_t proto, const struct gd_endpoint *local,
                              const struct gd_endpoint *remote);
+/* A listening (TCP), or bound and unconnected (UDP; bind.c does it) socket hears its local port. A datagram socket that
+ * connects is removed here and inserted as a flow. remove is legal for one that is not in. */
+void gd_bound_insert(struct gd_sock *sock);
+void gd_bound_remove(struct gd_sock *sock);
 /* The best listener (TCP) or unconnected socket (UDP) for a local endpoint: an exact address before a wildcard; among
  * SO_REUSEPORT equals by hash of the remote. NULL: none. */
 struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struct gd_endpoint *local,
@@ -88,9 +104,11 @@ struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struc
 /* Binds to an ephemeral port (RFC 6056) and, if none was bound, the source address for `remote`. remote NULL: a plain
  * listen or sendto. 0, -EADDRNOTAVAIL, -ENETUNREACH. */
 int gd_bind_implicit(struct gd_sock *sock, const struct gd_endpoint *remote);
-void gd_bind_release(struct gd_sock *sock); /* out of stack->ports */
-/* An accepted connection holds its listener's port as well. */
-void gd_bind_inherit(struct gd_sock *sock, const struct gd_sock *listener);
+/* Binds to that endpoint (port 0: an ephemeral one), as bind(2). A datagram socket then hears. */
+int gd_bind(struct gd_sock *sock, const struct gd_endpoint *local);
+void gd_bind_release(struct gd_flow *flow); /* holds its port no more */
+/* An accepted connection, or what is left of one in TIME-WAIT, holds the port as well. */
+void gd_bind_inherit(struct gd_flow *flow, struct gd_port_holders *holders, bool reuse);
 
 /* dgram.c */
 int gd_udp_new(struct gd_stack *stack, int domain, struct gd_sock **out);
