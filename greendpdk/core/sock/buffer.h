@@ -20,6 +20,7 @@
 struct gd_chunk_pool {
     uint64_t cap;       /* bytes, all buffers of the stack */
     uint64_t used;      /* bytes of chunks in buffers */
+    uint64_t owned;     /* bytes of all chunks, the free ones too */
     void *free_chunks;  /* linked through their first bytes */
     void *slabs;        /* what malloc gave, linked */
 };

@@ -23,10 +23,11 @@ struct gd_timer {
 #define GD_WHEEL_TICK_SHIFT 20
 #define GD_WHEEL_BITS 6
 #define GD_WHEEL_SLOTS (1 << GD_WHEEL_BITS)
-#define GD_WHEEL_LEVELS 6 /* 64^6 ticks = 2.2 years */
+#define GD_WHEEL_LEVELS 8 /* 64^8 ticks hold every tick of a 64-bit clock, so nothing lies beyond the wheel */
 
 struct gd_wheel {
-    uint64_t tick; /* all timers of ticks <= this one have fired */
+    uint64_t tick;      /* all timers of ticks <= this one have fired, but for those in due */
+    struct gd_list due; /* armed for a time that had passed already: the next run's */
     uint64_t occupied[GD_WHEEL_LEVELS];
     struct gd_list slots[GD_WHEEL_LEVELS][GD_WHEEL_SLOTS];
 };

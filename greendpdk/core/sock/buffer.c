@@ -1,0 +1,207 @@
+/* The sparse byte queue of buffer.h and the chunks it is made of.
+ * Called by sock/stream.c, sock/dgram.c, tcp/output.c, tcp/reassembly.c; calls malloc, a slab at a time.
+ *
+ *     pool.slabs ──► [next|chunk|chunk| ... 64 ]──► [next| ... ]      freed with the pool
+ *     pool.free_chunks ──► chunk ──► chunk ──► ...                    in no buffer
+ *
+ * A chunk is in exactly one ring or on the free list. Chunks that hold islands only (bytes beyond len) are in the ring
+ * like any other, so gd_buffer_clear and the head's passing give them back; what marks an island as valid is the
+ * caller's list of them (tcp/reassembly.c), hence `keep`: with it an empty head leaves the ring alone.
+ */
+#include "buffer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLAB_CHUNKS 64 /* 256 KiB a malloc: rare enough not to be felt, small enough for a small stack */
+#define SLAB_HEAD 64   /* room for the link; chunks stay aligned to a cache line's size within the slab */
+#define FIRST_SLOTS 4  /* 16 KiB: most requests and answers */
+
+static void give(struct gd_chunk_pool *pool, uint8_t *chunk)
+{
+    memcpy(chunk, &pool->free_chunks, sizeof pool->free_chunks);
+    pool->free_chunks = chunk;
+    pool->used -= GD_CHUNK;
+}
+
+/* Only after reserve has seen to it that there is one. */
+static uint8_t *take(struct gd_chunk_pool *pool)
+{
+    uint8_t *chunk = pool->free_chunks;
+
+    memcpy(&pool->free_chunks, chunk, sizeof pool->free_chunks);
+    pool->used += GD_CHUNK;
+    return chunk;
+}
+
+static int add_slab(struct gd_chunk_pool *pool)
+{
+    uint8_t *slab = malloc(SLAB_HEAD + SLAB_CHUNKS * (size_t)GD_CHUNK);
+
+    if (!slab)
+        return -ENOBUFS;
+    memcpy(slab, &pool->slabs, sizeof pool->slabs);
+    pool->slabs = slab;
+    for (int i = 0; i < SLAB_CHUNKS; i++) {
+        uint8_t *chunk = slab + SLAB_HEAD + (size_t)i * GD_CHUNK;
+
+        memcpy(chunk, &pool->free_chunks, sizeof pool->free_chunks);
+        pool->free_chunks = chunk;
+    }
+    pool->owned += SLAB_CHUNKS * (uint64_t)GD_CHUNK;
+    return 0;
+}
+
+/* Sees to it that count chunks can be taken. */
+static int reserve(struct gd_chunk_pool *pool, uint64_t count)
+{
+    uint64_t bytes = count * GD_CHUNK;
+
+    if (pool->used + bytes > pool->cap)
+        return -ENOBUFS;
+    while (pool->owned - pool->used < bytes)
+        if (add_slab(pool) < 0)
+            return -ENOBUFS;
+    return 0;
+}
+
+void gd_pool_init(struct gd_chunk_pool *pool, uint64_t cap)
+{
+    *pool = (struct gd_chunk_pool){.cap = cap};
+}
+
+void gd_pool_free(struct gd_chunk_pool *pool)
+{
+    uint8_t *slab = pool->slabs;
+
+    while (slab) {
+        uint8_t *next;
+
+        memcpy(&next, slab, sizeof next);
+        free(slab);
+        slab = next;
+    }
+    gd_pool_init(pool, pool->cap);
+}
+
+/* The ring's place for the chunk of that number, counted from head's. */
+static inline uint8_t **slot_of(const struct gd_buffer *buffer, uint64_t number)
+{
+    return &buffer->ring[(buffer->first + number) & (buffer->slots - 1)];
+}
+
+static int grow_ring(struct gd_buffer *buffer, uint64_t chunks)
+{
+    uint64_t slots = buffer->slots ? buffer->slots : FIRST_SLOTS;
+    uint8_t **ring;
+
+    while (slots < chunks)
+        slots *= 2;
+    if (slots == buffer->slots)
+        return 0;
+    ring = calloc(slots, sizeof *ring);
+    if (!ring)
+        return -ENOBUFS;
+    for (uint32_t i = 0; i < buffer->slots; i++)
+        ring[i] = *slot_of(buffer, i);
+    free(buffer->ring);
+    buffer->ring = ring;
+    buffer->slots = (uint32_t)slots;
+    buffer->first = 0;
+    return 0;
+}
+
+int gd_buffer_write(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32_t at, const void *data, uint32_t len)
+{
+    uint64_t position = (uint64_t)buffer->offset + at;
+    uint64_t begin = position / GD_CHUNK, end = (position + len + GD_CHUNK - 1) / GD_CHUNK;
+    uint64_t missing = 0;
+    const uint8_t *from = data;
+
+    if (len == 0)
+        return 0;
+    for (uint64_t i = begin; i < end; i++)
+        missing += i >= buffer->slots || !*slot_of(buffer, i);
+    if (missing && reserve(pool, missing) < 0)
+        return -ENOBUFS;
+    if (end > buffer->slots && grow_ring(buffer, end) < 0)
+        return -ENOBUFS;
+    for (uint64_t i = begin; i < end; i++) {
+        uint8_t **slot = slot_of(buffer, i);
+        uint32_t skip = i == begin ? (uint32_t)(position % GD_CHUNK) : 0;
+        uint32_t part = len < GD_CHUNK - skip ? len : GD_CHUNK - skip;
+
+        if (!*slot)
+            *slot = take(pool);
+        memcpy(*slot + skip, from, part);
+        from += part;
+        len -= part;
+    }
+    return 0;
+}
+
+void gd_buffer_read(const struct gd_buffer *buffer, uint32_t at, void *data, uint32_t len)
+{
+    uint64_t position = (uint64_t)buffer->offset + at;
+    uint8_t *to = data;
+
+    while (len > 0) {
+        uint32_t skip = (uint32_t)(position % GD_CHUNK);
+        uint32_t part = len < GD_CHUNK - skip ? len : GD_CHUNK - skip;
+
+        memcpy(to, *slot_of(buffer, position / GD_CHUNK) + skip, part);
+        position += part;
+        to += part;
+        len -= part;
+    }
+}
+
+void gd_buffer_consume(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32_t len, bool keep)
+{
+    uint64_t offset = (uint64_t)buffer->offset + len;
+
+    if (len == 0)
+        return;
+    buffer->len -= len;
+    if (buffer->len == 0 && !keep) {
+        gd_buffer_clear(pool, buffer);
+        return;
+    }
+    for (; offset >= GD_CHUNK; offset -= GD_CHUNK) {
+        uint8_t **slot = slot_of(buffer, 0);
+
+        if (*slot)
+            give(pool, *slot);
+        *slot = NULL;
+        buffer->first = (buffer->first + 1) & (buffer->slots - 1);
+    }
+    buffer->offset = (uint32_t)offset;
+}
+
+void gd_buffer_clear(struct gd_chunk_pool *pool, struct gd_buffer *buffer)
+{
+    for (uint32_t i = 0; i < buffer->slots; i++)
+        if (buffer->ring[i])
+            give(pool, buffer->ring[i]);
+    free(buffer->ring);
+    *buffer = (struct gd_buffer){0};
+}
+
+uint32_t gd_buffer_append(struct gd_chunk_pool *pool, struct gd_buffer *buffer, const void *data, uint32_t len)
+{
+    const uint8_t *from = data;
+    uint32_t done = 0;
+
+    /* A chunk at a time, so that short memory takes as much as there is. */
+    while (done < len) {
+        uint32_t skip = (buffer->offset + buffer->len) % GD_CHUNK;
+        uint32_t part = len - done < GD_CHUNK - skip ? len - done : GD_CHUNK - skip;
+
+        if (gd_buffer_write(pool, buffer, buffer->len, from + done, part) < 0)
+            break;
+        buffer->len += part;
+        done += part;
+    }
+    return done;
+}
