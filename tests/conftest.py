@@ -1,0 +1,49 @@
+"""The suite's own rules: what a test needs, and that a run leaves nothing behind.
+
+Read by pytest; calls skips.py and netns.py.
+"""
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import netns  # noqa: E402 (needs the path above)
+import skips  # noqa: E402
+
+pytest_plugins = ["pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the reference run of the tests over a wire."""
+    parser.addoption("--reference", action="store_true",
+                     help="tests/dpdk: Linux at both ends, to see whether a failure is the test's own")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name our marker, and clear away what a killed run has left."""
+    config.addinivalue_line("markers", "needs(*names): skip where a name of tests/skips.py is missing")
+    if shutil.which("ip"):
+        netns.sweep()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason that skips.py states."""
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            if name == "tap" and item.config.getoption("--reference"):
+                name = "namespaces"
+            if reason := skips.missing(name):
+                pytest.skip(reason)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run that leaves a namespace, and with it a tap or a process, behind."""
+    left = netns.names(f"gd-{netns.os.getpid()}-") if shutil.which("ip") else []
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nleft behind: network namespaces {', '.join(left)}", file=sys.stderr)

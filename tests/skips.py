@@ -1,0 +1,60 @@
+"""Every reason for which a test of this suite may be skipped, and how each is found out.
+
+Used by conftest.py: a test says `@pytest.mark.needs("tap")` and is skipped with the reason here where
+the probe says no. Nothing else in the suite skips.
+"""
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+
+def _namespaces() -> bool:
+    return os.geteuid() == 0 and shutil.which("ip") is not None
+
+
+def _dpdk() -> bool:
+    from greendpdk._native import lib
+
+    return bool(lib.GD_HAVE_DPDK)
+
+
+def _tap() -> bool:
+    return _namespaces() and _dpdk() and Path("/dev/net/tun").exists()
+
+
+def _user_namespaces() -> bool:
+    """Ask the kernel as the user that the test will be: some distributions forbid it to all but root."""
+    ask = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Urn", "true"]
+    return _namespaces() and subprocess.run(ask, capture_output=True, check=False).returncode == 0
+
+
+def _package(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "namespaces": (_namespaces, "network namespaces need root and iproute2 (apt install iproute2)"),
+    "dpdk": (_dpdk, "the engine was built without DPDK (apt install libdpdk-dev, then make build)"),
+    "tap": (_tap, "net_tap needs root, iproute2, /dev/net/tun and an engine with DPDK"),
+    "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces"),
+    "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
+    "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
+    "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),
+    "ping": (lambda: shutil.which("ping") is not None, "apt install iputils-ping"),
+    "flask": (lambda: _package("flask"), "pip install flask"),
+    "redis": (lambda: _package("redis"), "pip install redis"),
+    "requests": (lambda: _package("requests"), "pip install requests"),
+}
+
+
+@functools.cache
+def missing(need: str) -> str | None:
+    """Return why what a test needs is not there, or None if it is."""
+    probe, reason = NEEDS[need]
+    return None if probe() else f"{need}: {reason}"
