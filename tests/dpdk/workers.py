@@ -102,3 +102,122 @@ def cpu_seconds() -> float:
     """Return the CPU time that this process has used."""
     times = __import__("resource").getrusage(0)
     return float(times.ru_utime + times.ru_stime)
+
+
+def idle_share(seconds: float) -> float:
+    """Do nothing for a while and return the share of a core that this cost."""
+    begun, used = time.monotonic(), cpu_seconds()
+    pause(seconds)
+    return (cpu_seconds() - used) / (time.monotonic() - begun)
+
+
+def serve_datagrams(sock: socket.socket, count: int) -> int:
+    """Send so many datagrams back to whom they came from."""
+    for _ in range(count):
+        data, sender = sock.recvfrom(65536)
+        sock.sendto(data, sender)
+    return count
+
+
+def shower(address: tuple[str, int], seconds: float) -> int:
+    """Send datagrams for a while, in bursts; return how many."""
+    sent, end = 0, time.monotonic() + seconds
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        while time.monotonic() < end:
+            for _ in range(20):
+                sock.sendto(b"drop", address)
+            sent += 20
+            time.sleep(0.001)
+    return sent
+
+
+def interrupted_calls(seconds: float) -> dict[str, int]:
+    """Count the system calls, made from C, that a signal interrupts: in this thread and in a native one."""
+    import ctypes
+    import errno
+
+    import gevent
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def wait() -> int:
+        count, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            if libc.poll(None, 0, 20) < 0 and ctypes.get_errno() == errno.EINTR:
+                count += 1
+        return count
+
+    native = gevent.get_hub().threadpool.spawn(wait)
+    return {"this thread": wait(), "native thread": native.get()}
+
+
+def run_child() -> tuple[int, str]:
+    """Run another program, as an app may."""
+    import subprocess
+
+    done = subprocess.run(["echo", "from a child"], capture_output=True, text=True, check=False, timeout=10)
+    return done.returncode, done.stdout
+
+
+def fork_child() -> tuple[str, int]:
+    """Fork; tell what a stack socket raises in the child, and the child's status."""
+    import os
+    import sys
+
+    with socket.create_server(("198.18.0.2", 0)) as listener:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                listener.accept()
+            except OSError as error:
+                os.write(writing, str(error.errno).encode())
+            finally:
+                sys.stdout.flush()
+                os._exit(0)
+        os.close(writing)
+        text = os.read(reading, 100).decode()
+        os.close(reading)
+        return text, os.waitpid(pid, 0)[1]
+
+
+def kernel_connections(pid: int) -> list[str]:
+    """List the TCP connections that the kernel holds for a process: /proc's rows, listeners left out."""
+    import os
+    from pathlib import Path
+
+    inodes = set()
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        target = os.readlink(entry.path)
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    rows = [row.split() for table in ("tcp", "tcp6")
+            for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]]
+    return [f"{row[1]} {row[2]} {row[3]}" for row in rows if row[9] in inodes and row[3] != "0A"]
+
+
+def accept_and_close(listener: socket.socket, count: int) -> int:
+    """Accept, wait for the end of the stream, close; so many times."""
+    for _ in range(count):
+        sock, _ = listener.accept()
+        with sock:
+            assert sock.recv(1) == b""
+    return count
+
+
+def connect_and_close(address: tuple[str, int], count: int) -> int:
+    """Connect and close, so many times."""
+    for _ in range(count):
+        socket.create_connection(address, 10).close()
+    return count
+
+
+def ask_datagrams(address: tuple[str, int], count: int) -> int:
+    """Send a datagram, wait for the answer, so many times; return how many were right."""
+    right = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
+        for number in range(count):
+            sock.sendto(b"%d" % number, address)
+            right += sock.recvfrom(100) == (b"%d" % number, address)
+    return right

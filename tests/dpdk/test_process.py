@@ -1,0 +1,141 @@
+"""What a process that runs over greendpdk costs, shows and survives: counters, idling, signals, fork, exit.
+
+Uses the fixtures of conftest.py and workers.py.
+"""
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+
+import pytest
+import workers
+from netns import Namespace
+from peer import ROOT, Side
+
+pytestmark = pytest.mark.needs("tap")
+TEN_MEGABYTES = 10_000_000
+
+
+def test_bytes_go_through_the_port_and_not_through_the_kernels_tcp(
+        net: Namespace, stack: Side, kernel: Side) -> None:
+    listener = stack.listen()
+    connected = kernel.connect(tuple(listener.getsockname()))
+    accepted, _ = listener.accept()
+    before = stack.call("greendpdk", "counters")
+    digest = kernel.begin(workers.send_stream, connected, 1_000_000, 3)
+    assert stack.run(workers.receive_stream, accepted) == (1_000_000, digest.result(30))
+    answer = kernel.begin(workers.receive_stream, connected)
+    digest = stack.begin(workers.send_stream, accepted, 1_000_000, 4)
+    assert answer.result(30) == (1_000_000, digest.result(30))
+    after = stack.call("greendpdk", "counters")
+    for name in ("net_tap0.rx_bytes", "net_tap0.tx_bytes"):
+        assert 1_000_000 < after[name] - before[name] < 1_500_000
+    assert after["tcp_in"] > before["tcp_in"]
+    assert workers.kernel_connections(stack.pid) == []
+    assert workers.kernel_connections(kernel.pid) != []
+    assert "198.18.0.2" not in net.ip("address")
+
+
+def test_idle_stack_uses_no_cpu(stack: Side, kernel: Side) -> None:
+    listener = stack.listen()
+    connected = kernel.connect(tuple(listener.getsockname()))
+    accepted, _ = listener.accept()
+    blocked = accepted.begin("recv", 10)
+    assert stack.run(workers.idle_share, 2.0) < 0.02
+    connected.sendall(b"awake")
+    assert blocked.result(5) == b"awake"
+    listener.close()
+
+
+def test_signals_of_the_driver_interrupt_no_call_of_the_app(stack: Side, kernel: Side) -> None:
+    shower = kernel.begin(workers.shower, (stack.address, 9), 0.6)
+    assert stack.run(workers.interrupted_calls, 0.5) == {"this thread": 0, "native thread": 0}
+    assert shower.result(10) > 500
+
+
+def test_child_program_runs_while_packets_arrive(stack: Side, kernel: Side) -> None:
+    shower = kernel.begin(workers.shower, (stack.address, 9), 0.3)
+    assert stack.run(workers.run_child) == (0, "from a child\n")
+    assert shower.result(10) > 0
+
+
+def test_stack_socket_is_dead_in_a_forked_child_and_alive_in_the_parent(stack: Side, kernel: Side) -> None:
+    assert stack.run(workers.fork_child) == (str(errno.EBADF), 0)
+    listener = stack.listen()
+    kernel.connect(tuple(listener.getsockname()))
+    listener.accept()
+    listener.close()
+
+
+def test_stack_stops_and_starts_again(stack: Side, kernel: Side) -> None:
+    listener = stack.listen()
+    for _ in range(2):
+        stack.call("greendpdk", "stop")
+        stack.call("greendpdk", "start")
+        again = stack.listen()
+        connected = kernel.connect(tuple(again.getsockname()))
+        accepted, _ = again.accept()
+        connected.sendall(b"hello again")
+        assert accepted.recv(100) == b"hello again"
+        again.close()
+    with pytest.raises(OSError) as caught:
+        listener.accept()
+    assert caught.value.errno == errno.EBADF
+
+
+def test_engine_counts_no_drop_in_ordinary_life(stack: Side) -> None:
+    counters = stack.call("greendpdk", "counters")
+    suspicious = [name for name in counters if name.endswith(("_malformed", "_checksum", "_no_frame"))]
+    assert {name: counters[name] for name in suspicious if counters[name]} == {}
+
+
+SEND_AND_END = """
+import hashlib, socket, sys
+data = bytes(range(256)) * (int(sys.argv[2]) // 256)
+sock = socket.create_connection(("198.18.0.1", int(sys.argv[1])))
+{send}
+print(hashlib.sha256(data).hexdigest(), flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise ValueError('on purpose')"],
+                         ids=["falls_off_the_end", "sys_exit", "exception"])
+def test_script_that_sends_and_ends_at_once_loses_nothing(tmp_path: Path, end: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SEND_AND_END.format(send="sock.sendall(data)", end=end))
+    with Namespace() as net:
+        kernel = Side(net, "kernel", "0.0.0.0")
+        listener = kernel.listen()
+        command = [sys.executable, "-m", "greendpdk", str(script), str(listener.getsockname()[1]),
+                   str(TEN_MEGABYTES)]
+        accepted = listener.begin("accept")
+        done = net.run(command, check=False, cwd=ROOT, timeout=40)
+        assert done.returncode == {"": 0, "sys.exit(3)": 3}.get(end, 1), done.stderr
+        connection, _ = accepted.result(5)
+        count, digest = kernel.run(workers.receive_stream, connection)
+        assert (count, digest) == (TEN_MEGABYTES // 256 * 256, done.stdout.strip())
+        kernel.close()
+
+
+def test_end_is_bounded_when_the_peer_does_not_read(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SEND_AND_END.format(send="sock.settimeout(1)\ntry: sock.sendall(data)\n"
+                                               "except TimeoutError: pass", end=""))
+    with Namespace() as net:
+        kernel = Side(net, "kernel", "0.0.0.0")
+        listener = kernel.listen()
+        command = [sys.executable, "-m", "greendpdk", str(script), str(listener.getsockname()[1]),
+                   str(3 * TEN_MEGABYTES)]
+        done = net.run(command, check=False, cwd=ROOT, timeout=30)
+        assert done.returncode == 0, done.stderr
+        kernel.close()
+
+
+def test_nothing_is_left_after_the_end(net: Namespace, stack: Side) -> None:
+    with Namespace() as other:
+        side = Side(other, "stack", stack.address)
+        assert "198.18.0.1" in other.ip("address")
+        assert side.close() == 0
+        assert "198.18.0.1" not in other.ip("address")
