@@ -14,11 +14,14 @@ struct gd_dpdk_settings {
     uint32_t frames;       /* mbufs in the pool; 0: by the rings */
     int offload;           /* 0: software checksums even where the driver has them */
 };
-/* Probes (hot-plugs) the device, configures one queue, starts it. 0 or -errno. */
+/* Probes (hot-plugs) the device, configures one queue, starts it. 0 or -errno: -ENODEV (no such driver or device, or it
+ * refused), -EMSGSIZE (the driver does not take that MTU), -ENOMEM, -EPROTONOSUPPORT (no Ethernet), ... */
 int gd_dpdk_open(const struct gd_dpdk_settings *settings, struct gd_port **out);
 /* The driver's name ("net_tap") and the device's ("net_tap0"); static while the port lives. */
 const char *gd_dpdk_driver(struct gd_port *port);
 const char *gd_dpdk_name(struct gd_port *port);
+/* The kernel's index of the interface that stands behind the device (net_tap's own end, af_packet's), 0 if none. */
+int gd_dpdk_kernel_ifindex(struct gd_port *port);
 /* rte_eth_stats: ipackets, opackets, ibytes, obytes, imissed, ierrors, oerrors, rx_nombuf. 0 or -errno. */
 int gd_dpdk_stats(struct gd_port *port, uint64_t *eight);
 /* 1 if the link is up. */

@@ -1,9 +1,31 @@
-/* The DPDK side of the ports as the rest of the program sees it. Included by eal.c, dpdk.c and the generated
- * module, only in builds with DPDK; includes no rte_*.
+/* The DPDK side of the ports: what Python may call, and what dpdk_open.c and dpdk.c share. Included by those two, by
+ * eal.c and by the generated module, only in builds with DPDK; includes no rte_*.
  */
 #ifndef GD_PORT_DPDK_H
 #define GD_PORT_DPDK_H
 #include "port.h"
 
 #include "dpdk.cdef.h"
+
+struct rte_device;
+struct rte_mempool;
+
+struct gd_dpdk {
+    struct gd_port port;      /* first: ops get a pointer to it */
+    uint16_t id;              /* ethdev's port number */
+    int rx_fd;                /* the driver's; -1: none */
+    int ifindex;              /* the kernel's, or 0 */
+    struct rte_device *device;
+    struct rte_mempool *pool; /* owned */
+    uint64_t too_long, refused; /* frames dropped here: received, to be sent */
+    char driver[64], name[64]; /* ethdev: RTE_ETH_NAME_MAX_LEN is 64 */
+};
+
+static inline struct gd_dpdk *gd_dpdk_of(struct gd_port *port)
+{
+    return (struct gd_dpdk *)(void *)port;
+}
+
+extern const struct gd_port_ops gd_dpdk_ops; /* dpdk.c */
+void gd_dpdk_close(struct gd_port *port);    /* dpdk_open.c */
 #endif

@@ -1,0 +1,98 @@
+/* Starts DPDK's environment once in a process, without what it would do to its host: the caller keeps its CPUs and its
+ * signals, and stderr stays quiet. Called by _stack.py; calls rte_eal_init.
+ *
+ * EAL is one for the process by its nature, so what is kept about it here is static as well.
+ */
+#define _GNU_SOURCE
+#include "dpdk.h"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_version.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOG_KEEP 4096 /* bytes of the last lines: what a failed probe says takes some 500 */
+
+static FILE *log_stream;
+static char log_text[LOG_KEEP]; /* written under the stream's lock */
+static size_t log_len;
+
+static ssize_t log_write(void *cookie, const char *text, size_t size)
+{
+    size_t take = size < sizeof log_text ? size : sizeof log_text;
+    size_t drop = log_len + take > sizeof log_text ? log_len + take - sizeof log_text : 0;
+
+    (void)cookie;
+    memmove(log_text, log_text + drop, log_len - drop);
+    log_len -= drop;
+    memcpy(log_text + log_len, text + size - take, take);
+    log_len += take;
+    return (ssize_t)size;
+}
+
+const char *gd_eal_log(void)
+{
+    static char copy[LOG_KEEP + 1];
+
+    if (!log_stream)
+        return "";
+    flockfile(log_stream);
+    fflush_unlocked(log_stream);
+    memcpy(copy, log_text, log_len);
+    copy[log_len] = '\0';
+    funlockfile(log_stream);
+    return copy;
+}
+
+const char *gd_eal_version(void)
+{
+    return rte_version();
+}
+
+/* Its fatal errors and its usage text go past the log, straight to stdio: for this one call they are the log. */
+static int init_quietly(int argc, char **argv)
+{
+    FILE *out = stdout, *err = stderr;
+    int result;
+
+    stdout = log_stream;
+    stderr = log_stream;
+    result = rte_eal_init(argc, argv);
+    stdout = out;
+    stderr = err;
+    return result;
+}
+
+int gd_eal_init(int argc, char **argv)
+{
+    cpu_set_t cpus;
+    sigset_t all, signals;
+    int result;
+
+    if (!log_stream)
+        log_stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = log_write});
+    if (!log_stream)
+        return -ENOMEM;
+    setvbuf(log_stream, NULL, _IOLBF, 0);
+    rte_openlog_stream(log_stream);
+
+    /* EAL narrows the calling thread to one CPU. And its threads must not take the program's signals: they inherit
+     * the mask. */
+    result = pthread_getaffinity_np(pthread_self(), sizeof cpus, &cpus);
+    if (result)
+        return -result;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &signals);
+    result = init_quietly(argc, argv);
+    pthread_sigmask(SIG_SETMASK, &signals, NULL);
+    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+    if (result >= 0)
+        return 0;
+    return rte_errno > 0 ? -rte_errno : -EIO;
+}

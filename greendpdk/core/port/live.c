@@ -1,0 +1,92 @@
+/* The loop with the real clock: the one place that asks the time. Called by loop.py and socket.py; calls stack.c and
+ * sock/.
+ */
+#include "../stack.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* A program that sends or receives in a loop and never blocks must not stop the network: once in so many calls the
+ * network gets its turn. 64 full segments are 90 KB, less than a window, so the peer does not run dry meanwhile. */
+#define CALLS_A_POLL 64u
+
+uint64_t gd_live_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int max, int64_t *next_in_ns,
+                 uint32_t *frames)
+{
+    uint64_t received = stack->frames;
+    uint64_t now = gd_live_now();
+    uint64_t until = now + spin_ns;
+    uint64_t next;
+    int count;
+
+    stack->calls = 0;
+    for (;;) {
+        next = gd_stack_poll(stack, now);
+        count = gd_stack_events(stack, pairs, max);
+        if (count || spin_ns == 0)
+            break;
+        now = gd_live_now();
+        if (now >= until)
+            break;
+    }
+    *next_in_ns = next == GD_NEVER ? INT64_MAX : (int64_t)(next - now);
+    *frames = (uint32_t)(stack->frames - received);
+    return count;
+}
+
+static void turn(struct gd_stack *stack)
+{
+    stack->calls = 0;
+    gd_stack_poll(stack, gd_live_now()); /* its events stay on the ready list, for the loop */
+}
+
+static void count_call(struct gd_stack *stack)
+{
+    if (++stack->calls >= CALLS_A_POLL)
+        turn(stack);
+}
+
+int64_t gd_live_send(struct gd_sock *sock, const void *data, size_t len, int flags)
+{
+    int64_t sent;
+
+    count_call(sock->stack);
+    sent = gd_sock_send(sock, data, len, flags);
+    if (sent != -EAGAIN)
+        return sent;
+    turn(sock->stack);
+    return gd_sock_send(sock, data, len, flags);
+}
+
+int64_t gd_live_recv(struct gd_sock *sock, void *data, size_t len, int flags)
+{
+    int64_t received;
+
+    count_call(sock->stack);
+    received = gd_sock_recv(sock, data, len, flags);
+    if (received != -EAGAIN)
+        return received;
+    turn(sock->stack);
+    return gd_sock_recv(sock, data, len, flags);
+}
+
+int gd_live_accept(struct gd_sock *listener, struct gd_sock **out)
+{
+    int result;
+
+    count_call(listener->stack);
+    result = gd_sock_accept(listener, out);
+    if (result != -EAGAIN)
+        return result;
+    turn(listener->stack);
+    return gd_sock_accept(listener, out);
+}
