@@ -26,12 +26,12 @@ struct gd_stack {
     struct gd_netif *netifs[GD_NETIFS]; /* [0] is the loopback */
     int nroutes;
     struct gd_route routes[GD_ROUTES]; /* longest prefix first */
-    uint32_t generation;               /* moves when a route, address or neighbour goes; never 0 */
+    uint64_t generation;               /* moves when a route, address or neighbour goes; never 0 */
     struct gd_table neighs;            /* struct gd_neigh by (interface, address) */
     struct gd_list neigh_all;          /* oldest use first */
     uint32_t neigh_count;
-    uint64_t icmp_tokens_at;           /* the error rate limit's bucket */
-    uint32_t icmp_tokens;
+    uint64_t icmp_spent_at;            /* the error rate limit's bucket: tokens out of it, */
+    uint32_t icmp_spent;               /* and when that was last counted */
     uint16_t ip_id;
 
     struct gd_table flows; /* struct gd_flow by 4-tuple */

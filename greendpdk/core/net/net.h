@@ -29,6 +29,7 @@ struct gd_netif {
     int ntx;
     struct gd_frame *tx[GD_TX_QUEUE]; /* owned until the port takes them */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+    uint64_t defended_at; /* when an address was last defended against another host (RFC 5227 2.4) */
 };
 
 /* One received IP packet. It and what it points at live until the input function returns. */
@@ -46,7 +47,7 @@ struct gd_packet {
 
 /* Where packets of one flow go; a cache inside the flow, found anew when the stack's generation moves on. */
 struct gd_dst {
-    uint32_t generation; /* 0: never resolved */
+    uint64_t generation; /* 0: never resolved; 64 bits, as a peer that floods us with ARP can make it move */
     struct gd_netif *netif;
     struct gd_neigh *neigh; /* NULL on loopback; valid as long as generation is current */
     uint32_t mtu;
@@ -66,14 +67,31 @@ struct gd_ip_fields {
     bool df;
 };
 
+/* ---- config.c: what stack.c calls ---- */
+/* Tables and lists of this layer, into a zeroed stack with its keys set. 0, -ENOMEM. */
+int gd_net_init(struct gd_stack *stack);
+/* Neighbours with their waiting frames, routes, tables; legal after a gd_net_init that failed. Interfaces live still. */
+void gd_net_free(struct gd_stack *stack);
+/* A route, address or neighbour went or came: every struct gd_dst is found anew. */
+void gd_net_changed(struct gd_stack *stack);
+/* By index; NULL: none. */
+struct gd_netif *gd_netif_find(struct gd_stack *stack, int ifindex);
+
 /* ---- ether.c: frames ---- */
+/* A frame to fill, or NULL (counted). */
+struct gd_frame *gd_netif_alloc(struct gd_netif *netif);
+/* Takes the frame to the interface's queue; drops and counts it when that is full. */
+void gd_netif_queue(struct gd_netif *netif, struct gd_frame *frame);
+void gd_netif_give(struct gd_netif *netif, struct gd_frame *frame); /* back to the port */
+/* Gives back what is queued: before the port is closed. */
+void gd_netif_discard(struct gd_netif *netif);
 /* Receives bursts on one interface; returns the count of frames taken. */
 int gd_netif_receive(struct gd_netif *netif, int rounds, uint64_t now);
 /* Hands queued frames to the port; what it refuses stays queued. */
 void gd_netif_flush(struct gd_netif *netif, uint64_t now);
 
 /* ---- ip.c: packets out, either family ---- */
-/* Fills dst, or returns -ENETUNREACH. O(1) while the generation stands. */
+/* Fills dst. 0, -ENETUNREACH, -ENOBUFS (no room for one more neighbour). O(1) while the generation stands. */
 int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_addr *to);
 /* Begins a packet. 0, -ENETUNREACH, -ENOBUFS (no frame or queue full: try again next turn). */
 int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out);
@@ -86,6 +104,17 @@ void gd_ip_cancel(struct gd_out *out);
 int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src);
 /* The interface that owns addr (loopback for 127/8), or NULL. */
 struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr);
+/* Where packets to an address leave by, and what to ask a neighbour for. 0, -ENETUNREACH. */
+int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif **netif, struct gd_addr *next_hop);
+/* The interface's address whose subnet holds `on`, else its first of that family; NULL: none. */
+const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on);
+/* True if the address lies within prefix/bits (of the 128). */
+bool gd_ip_within(const struct gd_addr *addr, const struct gd_addr *prefix, uint32_t bits);
+/* 255.255.255.255, or the broadcast address of a subnet of that interface. */
+bool gd_ip4_broadcast(const struct gd_netif *netif, const struct gd_addr *addr);
+/* The header of a packet that is total_len long, its checksum filled in unless the port does that. */
+void gd_ip4_header(struct gd_stack *stack, struct gd_frame *frame, const struct gd_ip_fields *fields, uint32_t total_len,
+                   bool checksum);
 /* Sum of the pseudo header, to go on with by gd_checksum_add (RFC 9293 3.1, RFC 8200 8.1). */
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len);
 
@@ -110,6 +139,10 @@ struct gd_icmp_error {
 int gd_tcp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error, uint64_t now); /* tcp/icmp.c */
 int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error);               /* sock/dgram.c */
 
+/* Tells the socket that sent this packet (from its IP header on, len bytes of it) what became of it: fills in the
+ * endpoints of error. 0, -ENOENT (no such socket), -EINVAL (not a packet of ours). report.c */
+int gd_ip_report(struct gd_stack *stack, const uint8_t *ip, uint32_t len, struct gd_icmp_error *error, uint64_t now);
+
 /* ---- route.c ---- */
 struct gd_route {
     struct gd_addr prefix;
@@ -131,7 +164,8 @@ struct gd_neigh *gd_neigh_get(struct gd_stack *stack, struct gd_netif *netif, co
 void gd_neigh_output(struct gd_stack *stack, struct gd_neigh *neigh, struct gd_frame *frame, uint64_t now);
 /* TCP made progress through it: it is reachable (RFC 4861 7.3.1). NULL is legal. */
 void gd_neigh_confirm(struct gd_neigh *neigh, uint64_t now);
-void gd_neigh_forget(struct gd_stack *stack, const struct gd_netif *netif); /* all of an interface */
+/* All of an interface (NULL: of all), with the frames that wait for them. */
+void gd_neigh_forget(struct gd_stack *stack, const struct gd_netif *netif);
 void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint64_t now);
 void gd_arp_announce(struct gd_netif *netif, const struct gd_addr *addr);
 /* to_mac NULL: broadcast. */

@@ -1,0 +1,134 @@
+/* Addresses, routes and static neighbours, as the caller of the stack sets them.
+ * Called by _stack.py, testing/, stack.c; calls net/route.c, net/neighbour.c, net/arp.c.
+ */
+#include "../stack.h"
+#include "neigh.h"
+
+#include <errno.h>
+
+#define NEIGH_BUCKETS 64
+#define V4_BITS 96 /* of the 128 that stand before a v4-mapped address */
+
+int gd_net_init(struct gd_stack *stack)
+{
+    gd_list_init(&stack->neigh_all);
+    stack->generation = 1;
+    return gd_table_init(&stack->neighs, NEIGH_BUCKETS);
+}
+
+void gd_net_free(struct gd_stack *stack)
+{
+    if (stack->neighs.buckets)
+        gd_neigh_forget(stack, NULL);
+    gd_table_free(&stack->neighs);
+    stack->nroutes = 0;
+}
+
+void gd_net_changed(struct gd_stack *stack)
+{
+    stack->generation++;
+}
+
+struct gd_netif *gd_netif_find(struct gd_stack *stack, int ifindex)
+{
+    for (int i = 0; i < GD_NETIFS; i++)
+        if (stack->netifs[i] && stack->netifs[i]->index == ifindex)
+            return stack->netifs[i];
+    return NULL;
+}
+
+static struct gd_addr addr_of(const uint8_t *sixteen)
+{
+    struct gd_addr addr;
+
+    memcpy(addr.b, sixteen, sizeof addr.b);
+    return addr;
+}
+
+/* One that a host may have. Of IPv6 the engine speaks nothing yet, so it may not be promised. */
+static int check_own(const struct gd_addr *addr, int prefix_length)
+{
+    if (!gd_addr_is_v4(addr))
+        return -EAFNOSUPPORT;
+    if (prefix_length < 0 || prefix_length > 32 || gd_addr_is_any(addr) || gd_addr_is_multicast(addr) ||
+        gd_addr_u32(addr) == UINT32_MAX)
+        return -EINVAL;
+    return 0;
+}
+
+int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *addr, int prefix_length)
+{
+    struct gd_netif *netif = gd_netif_find(stack, ifindex);
+    struct gd_ifaddr own = {addr_of(addr), (uint8_t)prefix_length};
+    struct gd_route route = {.prefix = own.addr, .bits = (uint8_t)(V4_BITS + prefix_length), .netif = netif};
+    int rc = check_own(&own.addr, prefix_length);
+
+    if (!netif)
+        return -ENODEV;
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < netif->naddrs; i++)
+        if (gd_addr_eq(&netif->addrs[i].addr, &own.addr))
+            return -EEXIST;
+    if (netif->naddrs == GD_IFADDRS)
+        return -ENOSPC;
+    if (prefix_length < 32) { /* a /32 has nobody else on its link */
+        rc = gd_route_add(stack, &route);
+        if (rc < 0)
+            return rc;
+    }
+    netif->addrs[netif->naddrs++] = own;
+    gd_net_changed(stack);
+    gd_arp_announce(netif, &own.addr);
+    return 0;
+}
+
+int gd_stack_add_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, const uint8_t *gateway,
+                       int ifindex)
+{
+    struct gd_route route = {.prefix = addr_of(prefix), .netif = gd_netif_find(stack, ifindex)};
+
+    if (!route.netif)
+        return -ENODEV;
+    if (!gd_addr_is_v4(&route.prefix))
+        return -EAFNOSUPPORT;
+    if (prefix_length < 0 || prefix_length > 32)
+        return -EINVAL;
+    route.bits = (uint8_t)(V4_BITS + prefix_length);
+    if (gateway) {
+        route.via = true;
+        route.gateway = addr_of(gateway);
+        if (check_own(&route.gateway, 32) < 0 || gd_ip_local(stack, &route.gateway))
+            return -EINVAL;
+    }
+    return gd_route_add(stack, &route);
+}
+
+int gd_stack_route(struct gd_stack *stack, const uint8_t *dst, uint8_t *src)
+{
+    struct gd_addr to = addr_of(dst), next_hop, from;
+    struct gd_netif *netif;
+    int rc = gd_ip_path(stack, &to, &netif, &next_hop);
+
+    if (rc == 0)
+        rc = gd_ip_source(stack, &to, &from);
+    if (rc < 0)
+        return rc;
+    memcpy(src, from.b, sizeof from.b);
+    return netif->index;
+}
+
+int gd_stack_is_local(struct gd_stack *stack, const uint8_t *addr)
+{
+    struct gd_addr own = addr_of(addr);
+
+    return gd_ip_local(stack, &own) != NULL;
+}
+
+int gd_stack_set_neighbour(struct gd_stack *stack, int ifindex, const uint8_t *addr, const uint8_t *mac)
+{
+    struct gd_netif *netif = gd_netif_find(stack, ifindex);
+    struct gd_addr neighbour = addr_of(addr);
+
+    return netif ? gd_neigh_pin(netif, &neighbour, mac, stack->now) : -ENODEV;
+}

@@ -1,0 +1,208 @@
+/* Packets out, of either family: path, source address, and the frame from the transport's bytes to the port's queue.
+ * Called by tcp/, sock/, net/icmp4.c, net/config.c; calls net/route.c, net/neighbour.c, net/ip4.c, net/ether.c.
+ *
+ *     gd_ip_begin ──► the caller writes at out.l4 ──► gd_ip_end │ gd_ip_cancel
+ *     (nothing else may be resolved in between: out.dst->neigh must stay what it is)
+ *
+ * A packet to an address of our own leaves by netifs[0], the loopback, whatever interface owns the address.
+ */
+#include "../stack.h"
+#include "../util/checksum.h"
+#include "../wire/ether.h"
+#include "../wire/ip4.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define IP4_LEN_MAX 65535u /* its length field */
+#define TCP_CHECKSUM_AT 16
+#define UDP_CHECKSUM_AT 6
+
+static struct gd_netif *loopback(const struct gd_stack *stack)
+{
+    return stack->netifs[0];
+}
+
+struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr)
+{
+    if (gd_addr_is_v4(addr) && gd_addr_is_loopback(addr))
+        return loopback(stack);
+    for (int i = 0; i < GD_NETIFS; i++) {
+        struct gd_netif *netif = stack->netifs[i];
+
+        for (int j = 0; netif && j < netif->naddrs; j++)
+            if (gd_addr_eq(&netif->addrs[j].addr, addr))
+                return netif;
+    }
+    return NULL;
+}
+
+/* For 255.255.255.255 and groups where no route says which interface: the first that has an address. */
+static struct gd_netif *first_with_address(const struct gd_stack *stack, const struct gd_addr *to)
+{
+    for (int i = 1; i < GD_NETIFS; i++)
+        if (stack->netifs[i] && gd_ip_own(stack->netifs[i], to))
+            return stack->netifs[i];
+    return NULL;
+}
+
+int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif **netif, struct gd_addr *next_hop)
+{
+    bool group = gd_addr_is_multicast(to) || (gd_addr_is_v4(to) && gd_addr_u32(to) == INADDR_BROADCAST);
+    const struct gd_route *route;
+
+    *next_hop = *to;
+    if (gd_ip_local(stack, to)) {
+        *netif = loopback(stack);
+        return 0;
+    }
+    route = gd_route_find(stack, to);
+    *netif = route ? route->netif : group ? first_with_address(stack, to) : NULL;
+    if (route && route->via && !group)
+        *next_hop = route->gateway;
+    return *netif ? 0 : -ENETUNREACH;
+}
+
+int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_addr *to)
+{
+    struct gd_netif *netif;
+    struct gd_addr next_hop;
+    int rc;
+
+    if (dst->generation == stack->generation)
+        return 0;
+    rc = gd_ip_path(stack, to, &netif, &next_hop);
+    if (rc < 0)
+        return rc;
+    dst->neigh = NULL;
+    if ((netif->port->caps & GD_CAP_LOOPBACK) == 0) {
+        dst->neigh = gd_neigh_get(stack, netif, &next_hop);
+        if (!dst->neigh)
+            return -ENOBUFS;
+    }
+    dst->netif = netif;
+    dst->mtu = netif->port->mtu;
+    dst->generation = stack->generation; /* which making a neighbour may have moved */
+    return 0;
+}
+
+const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on)
+{
+    const struct gd_addr *first = NULL;
+
+    for (int i = 0; i < netif->naddrs; i++) {
+        const struct gd_ifaddr *own = &netif->addrs[i];
+        bool v4 = gd_addr_is_v4(&own->addr);
+
+        if (v4 != gd_addr_is_v4(on))
+            continue;
+        if (gd_ip_within(on, &own->addr, (v4 ? 96u : 0u) + own->prefix_length))
+            return &own->addr;
+        if (!first)
+            first = &own->addr;
+    }
+    return first;
+}
+
+int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src)
+{
+    static const uint8_t localhost[4] = {127, 0, 0, 1};
+    const struct gd_addr *own;
+    struct gd_netif *netif;
+    struct gd_addr next_hop;
+    int rc;
+
+    if (gd_ip_local(stack, to)) { /* to ourselves: from the same address, as Linux */
+        *src = gd_addr_is_loopback(to) ? gd_addr_v4(localhost) : *to;
+        return 0;
+    }
+    rc = gd_ip_path(stack, to, &netif, &next_hop);
+    if (rc < 0)
+        return rc;
+    own = gd_ip_own(netif, &next_hop);
+    if (!own)
+        return -ENETUNREACH;
+    *src = *own;
+    return 0;
+}
+
+uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len)
+{
+    uint32_t skip = gd_addr_is_v4(dst) ? 12 : 0; /* the addresses as they are on the wire */
+    uint64_t sum = gd_checksum_add((uint64_t)proto + l4_len, src->b + skip, 16 - skip);
+
+    return gd_checksum_add(sum, dst->b + skip, 16 - skip);
+}
+
+int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out)
+{
+    uint32_t longest;
+    int rc = gd_dst_resolve(stack, dst, fields->dst);
+
+    if (rc < 0)
+        return rc;
+    if (dst->netif->ntx == GD_TX_QUEUE)
+        return -ENOBUFS;
+    out->frame = gd_netif_alloc(dst->netif);
+    if (!out->frame)
+        return -ENOBUFS;
+    longest = out->frame->room - GD_ETHER_HEADER;
+    if (longest > dst->mtu)
+        longest = dst->mtu;
+    if (longest > IP4_LEN_MAX)
+        longest = IP4_LEN_MAX;
+    out->dst = dst;
+    out->l4 = out->frame->data + GD_ETHER_HEADER + GD_IP4_HEADER;
+    out->room = longest - GD_IP4_HEADER;
+    return 0;
+}
+
+/* Left to the port where it can, to nobody on the loopback. Other protocols bring their own checksum. */
+static void transport_checksum(const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len)
+{
+    bool tcp = fields->proto == IPPROTO_TCP;
+    uint8_t *field = out->l4 + (tcp ? TCP_CHECKSUM_AT : UDP_CHECKSUM_AT);
+    uint32_t caps = out->dst->netif->port->caps;
+    uint16_t checksum;
+    uint64_t sum;
+
+    if (caps & GD_CAP_LOOPBACK || (!tcp && fields->proto != IPPROTO_UDP))
+        return;
+    sum = gd_ip_pseudo(fields->src, fields->dst, fields->proto, l4_len);
+    if (caps & GD_CAP_TX_L4_CSUM) {
+        gd_put16(field, gd_checksum_fold(sum));
+        out->frame->flags |= tcp ? GD_TX_TCP_CSUM : GD_TX_UDP_CSUM;
+        return;
+    }
+    checksum = gd_checksum_finish(gd_checksum_add(sum, out->l4, l4_len));
+    gd_put16(field, checksum == 0 && !tcp ? 0xffff : checksum); /* 0 would say "none" (RFC 768) */
+}
+
+void gd_ip_end(struct gd_stack *stack, const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len)
+{
+    struct gd_netif *netif = out->dst->netif;
+    struct gd_frame *frame = out->frame;
+    uint32_t caps = netif->port->caps;
+
+    frame->flags = 0;
+    frame->len = GD_ETHER_HEADER + GD_IP4_HEADER + l4_len;
+    frame->l2_len = GD_ETHER_HEADER;
+    frame->l3_len = GD_IP4_HEADER;
+    frame->l4_len = fields->proto == IPPROTO_TCP ? (uint16_t)((out->l4[12] >> 4) * 4) : 8;
+    transport_checksum(fields, out, l4_len);
+    if (caps & GD_CAP_TX_IP_CSUM)
+        frame->flags |= GD_TX_IP_CSUM;
+    gd_ip4_header(stack, frame, fields, GD_IP4_HEADER + l4_len, (caps & (GD_CAP_TX_IP_CSUM | GD_CAP_LOOPBACK)) == 0);
+    gd_count(&stack->stats, GD_STAT_ip4_out);
+    if (out->dst->neigh) {
+        gd_neigh_output(stack, out->dst->neigh, frame, stack->now);
+        return;
+    }
+    gd_ether_write(frame->data, netif->port->mac, netif->port->mac, GD_ETHER_IP4);
+    gd_netif_queue(netif, frame);
+}
+
+void gd_ip_cancel(struct gd_out *out)
+{
+    gd_netif_give(out->dst->netif, out->frame);
+}
