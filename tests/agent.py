@@ -1,7 +1,8 @@
 """The program at one end of a test's wire: does as peer.py bids, with plain blocking sockets.
 
-Run as `agent.py stack|kernel FD`; FD is a control socket. `stack` patches first, so that the very same
-lines run over DPDK. Each request has a thread (patched: a greenlet) of its own and may block.
+Run as `agent.py stack|gevent|kernel FD`; FD is a control socket. `stack` and `gevent` patch first, so that the
+very same lines run over DPDK, or on gevent's kernel sockets (benchmarks/). Each request has a thread
+(patched: a greenlet) of its own and may block.
 
     request   (number, target, name, args, kwargs)    target: an object, a module, or a file's path
     answer    (number, True, value) or (number, False, exception)
@@ -87,6 +88,10 @@ def main() -> None:
         from greendpdk import monkey
 
         monkey.patch_all()
+    elif sys.argv[1] == "gevent":
+        import gevent.monkey
+
+        gevent.monkey.patch_all()
     import socket
 
     Agent(socket.socket(fileno=int(sys.argv[2]))).serve()

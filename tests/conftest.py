@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import netns  # noqa: E402 (needs the path above)
-import skips  # noqa: E402
+import netns
+import skips
 
 pytest_plugins = ["pytester"]
 

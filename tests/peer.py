@@ -43,7 +43,7 @@ class Remote:
 
 
 class Side:
-    """A process that owns one end: kind "stack" runs over greendpdk, "kernel" over Linux."""
+    """A process that owns one end: kind "stack" runs over greendpdk, "kernel" and "gevent" over Linux."""
 
     def __init__(self, net: Namespace, kind: str, address: str, **settings: str) -> None:
         self.net, self.kind, self.address = net, kind, address
