@@ -30,8 +30,8 @@ struct gd_stack {
     struct gd_table neighs;            /* struct gd_neigh by (interface, address) */
     struct gd_list neigh_all;          /* oldest use first */
     uint32_t neigh_count;
-    uint64_t icmp_spent_at;            /* the error rate limit's bucket: tokens out of it, */
-    uint32_t icmp_spent;               /* and when that was last counted */
+    uint32_t icmp_spent;               /* tokens out of the error rate limit's bucket, ... */
+    uint64_t icmp_spent_at;            /* ... and when they were last counted */
     uint16_t ip_id;
 
     struct gd_table flows; /* struct gd_flow by 4-tuple */

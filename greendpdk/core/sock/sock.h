@@ -77,8 +77,9 @@ struct gd_sock {
 /* sock.c */
 /* Sets up the shared part; the caller has zeroed it and owns the memory. A fresh id. */
 void gd_sock_init(struct gd_sock *sock, struct gd_stack *stack, int domain, int type);
-/* Out of every table and list. The memory is the caller's to free. */
-void gd_sock_unlink(struct gd_sock *sock);
+/* Out of every table and list, and freed when the poll or the call that runs ends: until then pointers to it hold. The
+ * structure that embeds it came from malloc and begins with it. */
+void gd_sock_bury(struct gd_sock *sock);
 /* Readiness bits became true: put it on the ready list. Nothing for an orphan. */
 void gd_sock_wake(struct gd_sock *sock, uint32_t bits);
 /* Sets SO_ERROR (unless one is set) and wakes all. */
@@ -106,7 +107,7 @@ struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struc
 int gd_bind_implicit(struct gd_sock *sock, const struct gd_endpoint *remote);
 /* Binds to that endpoint (port 0: an ephemeral one), as bind(2). A datagram socket then hears. */
 int gd_bind(struct gd_sock *sock, const struct gd_endpoint *local);
-void gd_bind_release(struct gd_flow *flow); /* holds its port no more */
+void gd_bind_release(struct gd_stack *stack, struct gd_flow *flow); /* holds its port no more */
 /* An accepted connection, or what is left of one in TIME-WAIT, holds the port as well. */
 void gd_bind_inherit(struct gd_flow *flow, struct gd_port_holders *holders, bool reuse);
 

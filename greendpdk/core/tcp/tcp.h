@@ -97,6 +97,8 @@ struct gd_tcb {
     bool force;              /* the persist timer: ignore Nagle and silly-window avoidance once */
     bool fin_sent, fin_received, rcv_fin; /* rcv_fin: fin_at is known */
     bool want_write;         /* send reported EAGAIN: wake at room */
+    bool syn_acked;          /* snd_una has passed our SYN */
+    bool more;               /* the last send said MSG_MORE */
     bool connecting;         /* connect was called and has not yet reported success */
     bool ever_connected;
     bool passive;            /* from a listener */
@@ -105,10 +107,10 @@ struct gd_tcb {
     uint64_t srtt, rttvar, rto; /* ns; srtt 0: no sample yet */
     uint32_t rtt_seq;        /* a timed segment's end, if rtt_at */
     uint64_t rtt_at;
-    uint32_t retries;        /* of the retransmission timer, or unanswered probes, in a row */
+    uint32_t retries;        /* time-outs in a row, of the retransmission or the persist timer */
     uint64_t first_unacked_at; /* when the oldest data now unacknowledged was first sent (TCP_USER_TIMEOUT) */
-    uint64_t last_received_at, last_sent_at;
-    uint32_t probes;         /* keepalive probes unanswered */
+    uint64_t last_received_at, last_sent_at; /* last_sent_at: of data */
+    uint32_t probes;         /* probes (keepalive, zero window) unanswered in a row */
     uint32_t total_retransmits;
 
     const struct gd_cc *cc;
@@ -173,7 +175,7 @@ static inline struct gd_tcb *gd_tcb(struct gd_sock *sock)
 /* Sequence number of the send buffer's head. */
 static inline uint32_t gd_tcp_snd_base(const struct gd_tcb *tcb)
 {
-    return tcb->snd_una == tcb->iss ? tcb->iss + 1 : tcb->snd_una;
+    return tcb->snd_una + (tcb->syn_acked ? 0 : 1);
 }
 
 static inline uint32_t gd_tcp_now_ms(uint64_t now)
@@ -229,13 +231,20 @@ void gd_tcp_update_mss(struct gd_tcb *tcb);
 /* listen.c, request.c */
 void gd_tcp_listener_input(struct gd_tcb *listener, struct gd_segment *segment, uint32_t iss_above, uint64_t now);
 void gd_tcp_request_input(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now);
+/* Sends the SYN-ACK and starts its timer. */
+void gd_tcp_request_start(struct gd_stack *stack, struct gd_request *request, uint64_t now);
+/* The handshake's last ACK: a connection in the accept queue, which takes the segment's text as well. */
+void gd_tcp_request_done(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now);
+/* The window that the SYN-ACK offers. */
+uint32_t gd_tcp_request_window(const struct gd_request *request);
 void gd_request_free(struct gd_stack *stack, struct gd_request *request);
 void gd_listener_free(struct gd_tcb *listener, uint64_t now);
 
 /* time_wait.c */
 /* The tcb ends in TIME-WAIT: makes the entry, then done. */
 void gd_tcp_enter_time_wait(struct gd_tcb *tcb, uint64_t now);
-void gd_tcp_time_wait_input(struct gd_stack *stack, struct gd_time_wait *tw, struct gd_segment *segment, uint64_t now);
+/* False: the entry is gone, the segment is a SYN for a new connection (RFC 6191). */
+bool gd_tcp_time_wait_input(struct gd_stack *stack, struct gd_time_wait *tw, struct gd_segment *segment, uint64_t now);
 void gd_time_wait_free(struct gd_stack *stack, struct gd_time_wait *tw);
 
 /* output.c, emit.c */
@@ -268,6 +277,8 @@ void gd_tcp_timer_set(struct gd_tcb *tcb, enum gd_tcp_timer which, uint64_t at);
 void gd_tcp_timer_stop(struct gd_tcb *tcb, enum gd_tcp_timer which);
 void gd_tcp_timers_stop(struct gd_tcb *tcb);
 void gd_tcp_keepalive_restart(struct gd_tcb *tcb, uint64_t now);
+/* Nothing reaches the peer now: the retransmission timer tries again, and gives up in the end. */
+void gd_tcp_no_route(struct gd_tcb *tcb, uint64_t now);
 void gd_tcp_rtt_sample(struct gd_tcb *tcb, uint64_t rtt);
 uint64_t gd_tcp_backed_off(const struct gd_tcb *tcb);
 void gd_tcp_duplicate_ack(struct gd_tcb *tcb, uint64_t now);

@@ -1,0 +1,316 @@
+/* One stack's life and its turn: receive, timers, output, transmit.
+ * Called by Python through api.cdef.h, by port/live.c; calls net/, tcp/, util/timer.c.
+ */
+#include "stack.h"
+
+#include "tcp/tcp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void set_defaults(struct gd_config *config)
+{
+    if (config->buffer_cap == 0)
+        config->buffer_cap = 256ull << 20;
+    if (config->time_wait_cap == 0)
+        config->time_wait_cap = 65536;
+    if (config->syn_cap == 0)
+        config->syn_cap = 4096;
+    if (config->time_wait_ms == 0)
+        config->time_wait_ms = 60000;
+    if (config->delayed_ack_ms == 0)
+        config->delayed_ack_ms = 40;
+    if (config->burst_rounds == 0)
+        config->burst_rounds = 8;
+}
+
+/* Each use has a key of its own, drawn from the seed: what one gives away says nothing of the others. */
+static void set_keys(struct gd_stack *stack)
+{
+    struct gd_key *keys[] = {&stack->hash_key, &stack->isn_key, &stack->port_key, &stack->random.key};
+    struct gd_key seed[2];
+
+    memcpy(seed, stack->config.seed, sizeof(seed));
+    for (uint64_t i = 0; i < 4; i++) {
+        keys[i]->k0 = gd_siphash(&seed[0], &i, sizeof(i));
+        keys[i]->k1 = gd_siphash(&seed[1], &i, sizeof(i));
+    }
+}
+
+static int init_tables(struct gd_stack *stack)
+{
+    int rc = gd_table_init(&stack->flows, 256);
+
+    if (rc == 0)
+        rc = gd_table_init(&stack->listeners, 64);
+    if (rc == 0)
+        rc = gd_table_init(&stack->ports, 256);
+    if (rc == 0)
+        rc = gd_table_init(&stack->ids, 256);
+    return rc == 0 ? gd_net_init(stack) : rc;
+}
+
+int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack **out)
+{
+    struct gd_stack *stack = calloc(1, sizeof(*stack));
+    struct gd_port *loopback;
+    int rc;
+
+    if (stack == NULL)
+        return -ENOMEM;
+    stack->config = *config;
+    stack->now = now;
+    stack->generation = 1;
+    set_defaults(&stack->config);
+    set_keys(stack);
+    gd_wheel_init(&stack->wheel, now);
+    gd_pool_init(&stack->pool, stack->config.buffer_cap);
+    gd_list_init(&stack->socks);
+    gd_list_init(&stack->dead);
+    gd_list_init(&stack->ready);
+    gd_list_init(&stack->output);
+    gd_list_init(&stack->time_waits);
+    rc = init_tables(stack);
+    if (rc != 0)
+        goto fail;
+    loopback = gd_loopback_new();
+    rc = loopback == NULL ? -ENOMEM : gd_stack_attach(stack, loopback, "lo");
+    if (rc < 0)
+        goto fail;
+    *out = stack;
+    return 0;
+fail:
+    gd_stack_free(stack);
+    return rc;
+}
+
+static void free_dead(struct gd_stack *stack)
+{
+    struct gd_list *link;
+
+    while ((link = gd_list_pop(&stack->dead)) != NULL)
+        free(GD_ENTRY(link, struct gd_sock, all_link));
+}
+
+static void free_socks(struct gd_stack *stack)
+{
+    while (!gd_list_empty(&stack->socks)) {
+        struct gd_sock *sock = GD_ENTRY(stack->socks.next, struct gd_sock, all_link);
+
+        if (sock->flow.proto != IPPROTO_TCP) {
+            gd_udp_close(sock);
+            continue;
+        }
+        if (gd_tcb(sock)->state == GD_LISTEN)
+            gd_listener_free(gd_tcb(sock), stack->now);
+        gd_tcb_free(gd_tcb(sock));
+    }
+    while (!gd_list_empty(&stack->time_waits))
+        gd_time_wait_free(stack, GD_ENTRY(stack->time_waits.next, struct gd_time_wait, link));
+    free_dead(stack);
+}
+
+static void free_netif(struct gd_netif *netif)
+{
+    netif->port->ops->free(netif->port, netif->tx, netif->ntx);
+    netif->port->ops->close(netif->port);
+    free(netif);
+}
+
+void gd_stack_free(struct gd_stack *stack)
+{
+    if (stack == NULL)
+        return;
+    free_socks(stack);
+    gd_net_free(stack);
+    for (int i = 0; i < GD_NETIFS; i++)
+        if (stack->netifs[i] != NULL)
+            free_netif(stack->netifs[i]);
+    gd_table_free(&stack->flows);
+    gd_table_free(&stack->listeners);
+    gd_table_free(&stack->ports);
+    gd_table_free(&stack->ids);
+    gd_pool_free(&stack->pool);
+    free(stack);
+}
+
+int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *name)
+{
+    int index = 0;
+
+    while (index < GD_NETIFS && stack->netifs[index] != NULL)
+        index++;
+    if (index < GD_NETIFS) {
+        struct gd_netif *netif = calloc(1, sizeof(*netif));
+
+        if (netif != NULL) {
+            netif->stack = stack;
+            netif->port = port;
+            netif->index = index + 1;
+            snprintf(netif->name, sizeof(netif->name), "%s", name);
+            stack->netifs[index] = netif;
+            return netif->index;
+        }
+    }
+    port->ops->close(port);
+    return index < GD_NETIFS ? -ENOMEM : -ENOSPC;
+}
+
+static struct gd_netif *find_netif(struct gd_stack *stack, int ifindex)
+{
+    return ifindex >= 1 && ifindex <= GD_NETIFS ? stack->netifs[ifindex - 1] : NULL;
+}
+
+int gd_stack_detach(struct gd_stack *stack, int ifindex)
+{
+    struct gd_netif *netif = find_netif(stack, ifindex);
+
+    if (netif == NULL || ifindex == 1) /* the loopback stays */
+        return -ENODEV;
+    gd_route_forget(stack, netif);
+    gd_neigh_forget(stack, netif);
+    stack->generation += stack->generation == UINT32_MAX ? 2 : 1;
+    stack->netifs[ifindex - 1] = NULL;
+    free_netif(netif);
+    return 0;
+}
+
+/* Each tcb on the list says what it has to send; one that found no room stays for the next turn. */
+static void run_output(struct gd_stack *stack, uint64_t now)
+{
+    struct gd_list again, batch, *link;
+
+    gd_list_init(&again);
+    gd_list_init(&batch);
+    gd_list_splice(&batch, &stack->output);
+    while ((link = gd_list_pop(&batch)) != NULL) {
+        struct gd_tcb *tcb = GD_ENTRY(link, struct gd_tcb, output_link);
+        int rc = gd_tcp_output(tcb, now);
+
+        if (rc == -ENOBUFS && !gd_list_linked(link))
+            gd_list_append(&again, link);
+        else if (rc == -ENETUNREACH)
+            gd_tcp_no_route(tcb, now);
+    }
+    gd_list_splice(&stack->output, &again);
+}
+
+static int receive_all(struct gd_stack *stack, uint64_t now)
+{
+    int frames = 0;
+
+    for (int i = 0; i < GD_NETIFS; i++)
+        if (stack->netifs[i] != NULL)
+            frames += gd_netif_receive(stack->netifs[i], 1, now);
+    stack->frames += (uint64_t)frames;
+    return frames;
+}
+
+static uint64_t next_deadline(const struct gd_stack *stack, uint64_t now)
+{
+    uint64_t next = gd_wheel_next(&stack->wheel);
+
+    for (int i = 0; i < GD_NETIFS; i++) {
+        const struct gd_netif *netif = stack->netifs[i];
+        uint64_t at = netif == NULL ? GD_NEVER : netif->port->ops->next(netif->port);
+
+        if (at < next)
+            next = at;
+        if (netif != NULL && netif->ntx > 0 && now + GD_MS < next) /* the port was full: look again soon */
+            next = now + GD_MS;
+    }
+    if (!gd_list_empty(&stack->output) && now + GD_MS < next)
+        next = now + GD_MS;
+    return next;
+}
+
+uint64_t gd_stack_poll(struct gd_stack *stack, uint64_t now)
+{
+    int frames = 1;
+
+    stack->now = now;
+    stack->calls = 0;
+    gd_wheel_run(&stack->wheel, now);
+    for (uint32_t round = 0; round < stack->config.burst_rounds && frames > 0; round++) {
+        frames = receive_all(stack, now);
+        run_output(stack, now);
+        for (int i = 0; i < GD_NETIFS; i++)
+            if (stack->netifs[i] != NULL && stack->netifs[i]->ntx > 0)
+                gd_netif_flush(stack->netifs[i], now);
+    }
+    free_dead(stack);
+    return frames > 0 ? now : next_deadline(stack, now);
+}
+
+int gd_stack_events(struct gd_stack *stack, uint32_t *pairs, int max)
+{
+    int count = 0;
+
+    while (count < max && !gd_list_empty(&stack->ready)) {
+        struct gd_sock *sock = GD_ENTRY(gd_list_pop(&stack->ready), struct gd_sock, ready_link);
+
+        pairs[2 * count] = sock->id;
+        pairs[2 * count + 1] = sock->posted;
+        sock->posted = 0;
+        count++;
+    }
+    return count;
+}
+
+int gd_stack_unsent(struct gd_stack *stack)
+{
+    int count = 0;
+
+    for (struct gd_list *link = stack->socks.next; link != &stack->socks; link = link->next)
+        if (gd_sock_unacked(GD_ENTRY(link, struct gd_sock, all_link)) > 0)
+            count++;
+    for (int i = 0; i < GD_NETIFS; i++)
+        if (stack->netifs[i] != NULL)
+            count += stack->netifs[i]->ntx;
+    return count;
+}
+
+void gd_stack_abort_all(struct gd_stack *stack)
+{
+    struct gd_list *link = stack->socks.next;
+
+    while (link != &stack->socks) {
+        struct gd_sock *sock = GD_ENTRY(link, struct gd_sock, all_link);
+        struct gd_list *next = link->next;
+
+        if (sock->flow.proto == IPPROTO_TCP && (gd_tcb(sock)->state & (GD_CLOSED | GD_LISTEN)) == 0)
+            gd_tcp_abort(gd_tcb(sock), ECONNABORTED, stack->now);
+        link = next;
+    }
+}
+
+uint64_t gd_stack_counter(struct gd_stack *stack, int index)
+{
+    return index >= 0 && index < GD_STAT_COUNT ? stack->stats.value[index] : 0;
+}
+
+int gd_stack_port_counters(struct gd_stack *stack, int ifindex, uint64_t *four)
+{
+    const struct gd_netif *netif = find_netif(stack, ifindex);
+
+    if (netif == NULL)
+        return -ENODEV;
+    four[0] = netif->rx_frames;
+    four[1] = netif->rx_bytes;
+    four[2] = netif->tx_frames;
+    four[3] = netif->tx_bytes;
+    return 0;
+}
+
+uint64_t gd_stack_buffer_bytes(struct gd_stack *stack)
+{
+    return stack->pool.used;
+}
+
+int gd_stack_sockets(struct gd_stack *stack)
+{
+    return (int)(stack->nsocks + stack->nrequests + stack->ntime_waits);
+}

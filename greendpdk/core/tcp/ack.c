@@ -1,0 +1,164 @@
+/* Step five of a segment's arrival: its ACK and its window (RFC 9293 3.10.7.4, RFC 5961 5).
+ * Called by tcp/input.c; calls tcp/recover.c, rtt.c, cc.h, time_wait.c.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+static void drop(struct gd_tcb *tcb, enum gd_counter counter)
+{
+    gd_count(&tcb->sock.stack->stats, counter);
+}
+
+/* RFC 6298 3 (Karn): the timed segment was not sent twice. A timestamp serves where nothing was timed. */
+static void take_rtt(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+{
+    if (tcb->rtt_at != 0 && gd_seq_ge(tcb->snd_una, tcb->rtt_seq)) {
+        gd_tcp_rtt_sample(tcb, now - tcb->rtt_at);
+        tcb->rtt_at = 0;
+        return;
+    }
+    if (tcb->ts_ok && tcb->rtt_at == 0 && segment->header.options.has_ts && segment->header.options.tsecr != 0) {
+        uint32_t ms = gd_tcp_now_ms(now) + tcb->ts_offset - segment->header.options.tsecr;
+
+        if (ms < GD_TCP_RTO_MAX / GD_MS)
+            gd_tcp_rtt_sample(tcb, ms * GD_MS);
+    }
+}
+
+/* The bytes up to ack leave the send buffer; SYN and FIN take no bytes of it. */
+static uint32_t advance(struct gd_tcb *tcb, uint32_t ack)
+{
+    uint32_t base = gd_tcp_snd_base(tcb);
+    uint32_t bytes = gd_seq_gt(ack, base) ? ack - base : 0;
+
+    if (bytes > tcb->snd.len) /* the FIN's number */
+        bytes = tcb->snd.len;
+    gd_buffer_consume(&tcb->sock.stack->pool, &tcb->snd, bytes, false);
+    tcb->snd_una = ack;
+    tcb->syn_acked = true;
+    if (!tcb->in_recovery && gd_seq_gt(ack, tcb->recover))
+        tcb->recover = ack - 1; /* never more than half the number space behind */
+    tcb->snd_nxt = gd_seq_max(tcb->snd_nxt, ack);
+    tcb->snd_sml = gd_seq_max(tcb->snd_sml, ack);
+    return bytes;
+}
+
+static void wake_writer(struct gd_tcb *tcb)
+{
+    /* Linux's sk_stream_is_writeable: a third free, so that a writer is not woken for crumbs. */
+    if (tcb->want_write && gd_tcp_snd_room(tcb) >= tcb->snd.len / 2) {
+        tcb->want_write = false;
+        gd_sock_wake(&tcb->sock, GD_WRITE);
+    }
+}
+
+static void new_ack(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+{
+    uint32_t acked = advance(tcb, segment->header.ack);
+
+    take_rtt(tcb, segment, now);
+    gd_neigh_confirm(tcb->sock.dst.neigh, now);
+    gd_tcp_recover_ack(tcb, acked, now);
+    tcb->retries = 0;
+    tcb->sock.soft_error = 0;
+    tcb->first_unacked_at = now;
+    if (tcb->snd_una == tcb->snd_max) /* RFC 6298 5.2, 5.3 */
+        gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
+    else
+        gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
+    wake_writer(tcb);
+    gd_tcp_want_output(tcb);
+}
+
+static void take_window(struct gd_tcb *tcb, const struct gd_segment *segment)
+{
+    bool newer = gd_seq_lt(tcb->snd_wl1, segment->seq) ||
+                 (tcb->snd_wl1 == segment->seq && gd_seq_le(tcb->snd_wl2, segment->header.ack));
+
+    if (!newer)
+        return;
+    tcb->snd_wl1 = segment->seq;
+    tcb->snd_wl2 = segment->header.ack;
+    if (segment->wnd == tcb->snd_wnd)
+        return;
+    tcb->snd_wnd = segment->wnd;
+    if (segment->wnd > tcb->max_wnd)
+        tcb->max_wnd = segment->wnd;
+    if (segment->wnd > 0 && tcb->deadline[GD_T_PERSIST] != GD_NEVER) {
+        gd_tcp_timer_stop(tcb, GD_T_PERSIST);
+        tcb->retries = 0;
+    }
+    gd_tcp_want_output(tcb);
+}
+
+/* RFC 5681 2: data is outstanding, and the segment has nothing but the same ACK and window once more. */
+static bool is_duplicate(const struct gd_tcb *tcb, const struct gd_segment *segment)
+{
+    return tcb->snd_una != tcb->snd_max && segment->len == 0 && !segment->fin &&
+           (segment->header.flags & GD_TCP_SYN) == 0 && segment->header.ack == tcb->snd_una &&
+           segment->wnd == tcb->snd_wnd;
+}
+
+/* What the ACK of our FIN does (RFC 9293 3.10.7.4, fifth step). */
+static bool after_fin_acked(struct gd_tcb *tcb, uint64_t now)
+{
+    if (!tcb->fin_sent || tcb->snd_una != tcb->snd_max || tcb->snd.len > 0)
+        return true;
+    if (tcb->state == GD_FIN_WAIT_1) {
+        gd_tcp_become(tcb, GD_FIN_WAIT_2);
+        gd_sock_wake(&tcb->sock, GD_WRITE);
+        if (tcb->sock.orphan)
+            gd_tcp_timer_set(tcb, GD_T_FIN_WAIT_2, now + GD_TCP_FIN_TIMEOUT);
+    } else if (tcb->state == GD_CLOSING) {
+        gd_tcp_enter_time_wait(tcb, now);
+        return false;
+    } else if (tcb->state == GD_LAST_ACK) {
+        gd_tcp_done(tcb, 0);
+        return false;
+    }
+    return true;
+}
+
+static bool leave_syn_received(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
+{
+    if (gd_seq_le(segment->header.ack, tcb->snd_una) || gd_seq_gt(segment->header.ack, tcb->snd_max)) {
+        drop(tcb, GD_STAT_tcp_drop_ack);
+        gd_tcp_reset_segment(tcb->sock.stack, segment);
+        return false;
+    }
+    tcb->snd_wnd = tcb->max_wnd = segment->wnd;
+    tcb->snd_wl1 = segment->seq;
+    tcb->snd_wl2 = segment->header.ack;
+    gd_tcp_established(tcb, now);
+    return true;
+}
+
+bool gd_tcp_check_ack(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
+{
+    uint32_t ack = segment->header.ack;
+
+    if ((segment->header.flags & GD_TCP_ACK) == 0) {
+        drop(tcb, GD_STAT_tcp_drop_no_ack);
+        return false;
+    }
+    if (tcb->state == GD_SYN_RECEIVED && !leave_syn_received(tcb, segment, now))
+        return false;
+    /* RFC 5961 5.2: neither what was never sent nor what is older than any window. */
+    if (gd_seq_gt(ack, tcb->snd_max) || gd_seq_lt(ack, tcb->snd_una - tcb->max_wnd)) {
+        drop(tcb, GD_STAT_tcp_drop_ack);
+        gd_tcp_challenge(tcb, now);
+        return false;
+    }
+    tcb->probes = 0; /* the peer lives, however long its window is shut */
+    if (gd_seq_gt(ack, tcb->snd_una)) {
+        take_window(tcb, segment);
+        new_ack(tcb, segment, now);
+        return after_fin_acked(tcb, now);
+    }
+    if (is_duplicate(tcb, segment))
+        gd_tcp_duplicate_ack(tcb, now);
+    else if (ack == tcb->snd_una)
+        take_window(tcb, segment);
+    return true;
+}

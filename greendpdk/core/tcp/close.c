@@ -1,0 +1,137 @@
+/* The ends of a connection: shutdown, close, abort, and what is freed when.
+ * Called by sock/sock.c and the other files of tcp/; calls tcp/emit.c, listen.c.
+ *
+ *   close ─┬ unread bytes or SO_LINGER 0 ─► RST, done          done ─┬ a handle is left ─► CLOSED, waits for close
+ *          └ else ─► FIN; an orphan until done                       └ none ─► buried, freed at the poll's end
+ */
+#include "tcp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+void gd_tcb_free(struct gd_tcb *tcb)
+{
+    gd_tcp_timers_stop(tcb);
+    gd_list_remove(&tcb->output_link);
+    gd_list_remove(&tcb->accept_link);
+    gd_buffer_clear(&tcb->sock.stack->pool, &tcb->snd);
+    gd_buffer_clear(&tcb->sock.stack->pool, &tcb->rcv);
+    free(tcb->listener);
+    tcb->listener = NULL;
+    gd_sock_bury(&tcb->sock);
+}
+
+static void leave_accept_queue(struct gd_tcb *tcb)
+{
+    if (tcb->parent == NULL)
+        return;
+    gd_list_remove(&tcb->accept_link);
+    tcb->parent->listener->queued--;
+    tcb->parent = NULL;
+}
+
+void gd_tcp_done(struct gd_tcb *tcb, int error)
+{
+    if (tcb->state == GD_SYN_SENT || (tcb->state == GD_SYN_RECEIVED && !tcb->passive))
+        gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_attempt_fails);
+    gd_tcp_become(tcb, GD_CLOSED);
+    gd_tcp_timers_stop(tcb);
+    gd_list_remove(&tcb->output_link);
+    gd_flow_remove(tcb->sock.stack, &tcb->sock.flow);
+    gd_buffer_clear(&tcb->sock.stack->pool, &tcb->snd);
+    if (tcb->sock.orphan) {
+        leave_accept_queue(tcb);
+        gd_tcb_free(tcb);
+        return;
+    }
+    /* Linux keeps what has arrived readable; a port that the user did not name is free again. */
+    if (!tcb->sock.bound_port)
+        gd_bind_release(tcb->sock.stack, &tcb->sock.flow);
+    tcb->sock.shut_wr = tcb->ever_connected;
+    if (error != 0)
+        gd_sock_fail(&tcb->sock, error);
+    gd_sock_wake(&tcb->sock, GD_READ | GD_WRITE | GD_RDHUP | GD_HUP);
+}
+
+void gd_tcp_abort(struct gd_tcb *tcb, int error, uint64_t now)
+{
+    if (tcb->state & (GD_SYNCHRONIZED | GD_SYN_RECEIVED))
+        gd_tcp_emit(tcb, tcb->snd_max, 0, GD_TCP_RST | GD_TCP_ACK, now); /* best effort, as any RST */
+    gd_tcp_done(tcb, error);
+}
+
+/* The user has no more to send. */
+static void send_fin(struct gd_tcb *tcb)
+{
+    if (tcb->sock.shut_wr)
+        return;
+    tcb->sock.shut_wr = true;
+    if (tcb->state == GD_ESTABLISHED)
+        gd_tcp_become(tcb, GD_FIN_WAIT_1);
+    else if (tcb->state == GD_CLOSE_WAIT)
+        gd_tcp_become(tcb, GD_LAST_ACK);
+    gd_tcp_want_output(tcb); /* in SYN-RECEIVED, established() goes on */
+}
+
+int gd_tcp_shutdown(struct gd_sock *sock, int how)
+{
+    struct gd_tcb *tcb = gd_tcb(sock);
+
+    if (how < SHUT_RD || how > SHUT_RDWR)
+        return -EINVAL;
+    if (tcb->state == GD_LISTEN && how != SHUT_WR) { /* Linux: a listener hears no more, and its accept fails */
+        gd_listener_free(tcb, sock->stack->now);
+        gd_sock_wake(sock, GD_READ | GD_HUP | GD_RDHUP);
+        return 0;
+    }
+    if (tcb->state & (GD_CLOSED | GD_LISTEN))
+        return -ENOTCONN;
+    if (tcb->state == GD_SYN_SENT) {
+        gd_tcp_done(tcb, 0);
+        return 0;
+    }
+    if (how != SHUT_WR)
+        sock->shut_rd = true;
+    if (how != SHUT_RD)
+        send_fin(tcb);
+    gd_sock_wake(sock, GD_READ | GD_WRITE | GD_RDHUP | (sock->shut_wr && (sock->shut_rd || tcb->fin_received) ? GD_HUP : 0u));
+    return 0;
+}
+
+/* RFC 9293 3.6: closing with bytes unread, or by SO_LINGER 0, resets. */
+static bool must_reset(const struct gd_tcb *tcb)
+{
+    bool linger_zero = tcb->sock.options.linger_on && tcb->sock.options.linger_s == 0;
+
+    return tcb->rcv.len > 0 || linger_zero;
+}
+
+void gd_tcp_close(struct gd_sock *sock)
+{
+    struct gd_tcb *tcb = gd_tcb(sock);
+    uint64_t now = sock->stack->now;
+
+    sock->orphan = true;
+    sock->posted = 0;
+    gd_list_remove(&sock->ready_link);
+    if (tcb->state == GD_LISTEN)
+        gd_listener_free(tcb, now);
+    if (tcb->state == GD_CLOSED) {
+        gd_tcb_free(tcb);
+        return;
+    }
+    if (tcb->state == GD_SYN_SENT) {
+        gd_tcp_done(tcb, 0);
+        return;
+    }
+    if (must_reset(tcb)) {
+        gd_tcp_abort(tcb, 0, now);
+        return;
+    }
+    gd_buffer_clear(&sock->stack->pool, &tcb->rcv); /* islands; what comes now is answered by RST */
+    tcb->nranges = 0;
+    send_fin(tcb);
+    if (tcb->state == GD_FIN_WAIT_2)
+        gd_tcp_timer_set(tcb, GD_T_FIN_WAIT_2, now + GD_TCP_FIN_TIMEOUT);
+}

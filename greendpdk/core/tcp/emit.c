@@ -1,0 +1,192 @@
+/* One segment of a connection: header, options, window, bytes.
+ * Called by tcp/output.c and wherever an ACK is due at once; calls net/ip.c, sock/buffer.c.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+/* The window may not shrink (RFC 9293 3.8.6.2.2, RFC 7323 2.4), and only grows by steps worth sending. */
+static uint32_t right_edge(const struct gd_tcb *tcb)
+{
+    uint32_t room = gd_tcp_rcv_room(tcb);
+    uint32_t limit = 65535u << tcb->rcv_wscale;
+    uint32_t half = tcb->sock.options.rcvbuf / 4;
+    uint32_t step = tcb->rcv_mss != 0 && tcb->rcv_mss < half ? tcb->rcv_mss : half;
+    uint32_t edge;
+
+    if (room > limit)
+        room = limit;
+    room &= ~((1u << tcb->rcv_wscale) - 1);
+    edge = tcb->rcv_nxt + room;
+    if (gd_seq_diff(edge, tcb->rcv_adv) < (int32_t)(step > 0 ? step : 1))
+        return gd_seq_max(tcb->rcv_adv, tcb->rcv_nxt);
+    return edge;
+}
+
+bool gd_tcp_window_update_due(const struct gd_tcb *tcb)
+{
+    uint32_t half = tcb->sock.options.rcvbuf / 4;
+    uint32_t open = tcb->rcv_adv - tcb->rcv_nxt;
+    int32_t gain = gd_seq_diff(right_edge(tcb), tcb->rcv_adv);
+
+    if (gain <= 0 || (tcb->state & GD_CAN_RECEIVE) == 0)
+        return false;
+    return (uint32_t)gain >= half || open < 2 * tcb->rcv_mss;
+}
+
+static uint16_t window_field(struct gd_tcb *tcb, uint8_t flags)
+{
+    uint32_t window;
+
+    if (flags & GD_TCP_SYN) { /* not scaled (RFC 7323 2.2) */
+        window = gd_tcp_rcv_room(tcb) < 65535 ? gd_tcp_rcv_room(tcb) : 65535;
+        if (flags & GD_TCP_ACK)
+            tcb->rcv_adv = tcb->rcv_nxt + window;
+        return (uint16_t)window;
+    }
+    tcb->rcv_adv = right_edge(tcb);
+    window = tcb->rcv_adv - tcb->rcv_nxt;
+    window = (window + (1u << tcb->rcv_wscale) - 1) >> tcb->rcv_wscale; /* up: an edge once shown stays */
+    return (uint16_t)(window < 65535 ? window : 65535);
+}
+
+static void syn_options(const struct gd_tcb *tcb, uint8_t flags, struct gd_tcp_options *options)
+{
+    bool answer = (flags & GD_TCP_ACK) != 0;
+    uint32_t headers = (gd_addr_is_v4(&tcb->sock.flow.remote.addr) ? 20u : 40u) + GD_TCP_HEADER;
+    uint32_t mss = tcb->sock.dst.mtu - headers;
+
+    if (tcb->sock.options.maxseg != 0 && mss > tcb->sock.options.maxseg)
+        mss = tcb->sock.options.maxseg;
+    options->has_mss = true;
+    options->mss = (uint16_t)mss;
+    options->has_wscale = !answer || tcb->wscale_ok;
+    options->wscale = GD_TCP_WSCALE;
+}
+
+static void fill_header(struct gd_tcb *tcb, struct gd_tcp_header *header, uint64_t now)
+{
+    header->source = tcb->sock.flow.local.port;
+    header->destination = tcb->sock.flow.remote.port;
+    header->ack = header->flags & GD_TCP_ACK ? tcb->rcv_nxt : 0;
+    if (header->flags & GD_TCP_SYN)
+        syn_options(tcb, header->flags, &header->options);
+    if ((tcb->ts_ok || tcb->state == GD_SYN_SENT) && (header->flags & GD_TCP_RST) == 0) {
+        header->options.has_ts = true;
+        header->options.tsval = gd_tcp_now_ms(now) + tcb->ts_offset;
+        header->options.tsecr = header->flags & GD_TCP_ACK ? tcb->ts_recent : 0;
+    }
+}
+
+/* An ACK has left with the segment. */
+static void acknowledged(struct gd_tcb *tcb)
+{
+    tcb->ack_now = tcb->ack_later = false;
+    tcb->unacked_in = 0;
+    tcb->last_ack_sent = tcb->rcv_nxt;
+    gd_tcp_timer_stop(tcb, GD_T_DELACK);
+}
+
+int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, uint64_t now)
+{
+    struct gd_stack *stack = tcb->sock.stack;
+    struct gd_tcp_header header = {.seq = seq, .flags = flags};
+    struct gd_ip_fields fields = {.src = &tcb->sock.flow.local.addr,
+                                  .dst = &tcb->sock.flow.remote.addr,
+                                  .proto = IPPROTO_TCP,
+                                  .ttl = tcb->sock.options.ttl,
+                                  .tos = tcb->sock.options.tos,
+                                  .df = true};
+    struct gd_out out;
+    uint32_t at;
+    int rc = gd_ip_begin(stack, &tcb->sock.dst, &fields, &out);
+
+    if (rc != 0)
+        return rc;
+    fill_header(tcb, &header, now);
+    header.window = window_field(tcb, flags);
+    at = gd_tcp_write(out.l4, &header);
+    if (at + len > out.room) { /* the route changed to a smaller MTU: the next pass cuts anew */
+        gd_ip_cancel(&out);
+        gd_tcp_update_mss(tcb);
+        return -ENOBUFS;
+    }
+    if (len > 0)
+        gd_buffer_read(&tcb->snd, seq - gd_tcp_snd_base(tcb), out.l4 + at, len);
+    gd_ip_end(stack, &fields, &out, at + len);
+    gd_count(&stack->stats, GD_STAT_tcp_out);
+    if (flags & GD_TCP_RST)
+        gd_count(&stack->stats, GD_STAT_tcp_resets_out);
+    if (flags & GD_TCP_ACK)
+        acknowledged(tcb);
+    return 0;
+}
+
+void gd_tcp_ack_at_once(struct gd_tcb *tcb, uint64_t now)
+{
+    if (gd_tcp_emit(tcb, tcb->snd_max, 0, GD_TCP_ACK, now) == 0)
+        return;
+    tcb->ack_now = true;
+    gd_tcp_want_output(tcb);
+}
+
+bool gd_tcp_may_challenge(struct gd_stack *stack, uint64_t now)
+{
+    if (now - stack->challenge_window >= GD_S) {
+        stack->challenge_window = now;
+        stack->challenge_count = 0;
+    }
+    return stack->challenge_count++ < GD_TCP_CHALLENGES;
+}
+
+void gd_tcp_challenge(struct gd_tcb *tcb, uint64_t now)
+{
+    if (!gd_tcp_may_challenge(tcb->sock.stack, now))
+        return;
+    gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_challenge_acks);
+    gd_tcp_ack_at_once(tcb, now);
+}
+
+int gd_tcp_emit_loose(struct gd_stack *stack, struct gd_loose *loose)
+{
+    struct gd_ip_fields fields = {.src = &loose->local->addr,
+                                  .dst = &loose->remote->addr,
+                                  .proto = IPPROTO_TCP,
+                                  .ttl = loose->ttl,
+                                  .tos = loose->tos,
+                                  .df = true};
+    struct gd_out out;
+    int rc = gd_ip_begin(stack, loose->dst, &fields, &out);
+
+    if (rc != 0)
+        return rc;
+    loose->header.source = loose->local->port;
+    loose->header.destination = loose->remote->port;
+    gd_ip_end(stack, &fields, &out, gd_tcp_write(out.l4, &loose->header));
+    gd_count(&stack->stats, GD_STAT_tcp_out);
+    if (loose->header.flags & GD_TCP_RST)
+        gd_count(&stack->stats, GD_STAT_tcp_resets_out);
+    return 0;
+}
+
+void gd_tcp_reset_segment(struct gd_stack *stack, const struct gd_segment *segment)
+{
+    const struct gd_tcp_header *in = &segment->header;
+    struct gd_endpoint local = {segment->packet->dst, in->destination};
+    struct gd_endpoint remote = {segment->packet->src, in->source};
+    struct gd_dst dst = {0};
+    struct gd_loose loose = {.local = &local, .remote = &remote, .dst = &dst, .ttl = 64};
+    uint32_t len = segment->packet->l4_len - in->len;
+
+    if (in->flags & GD_TCP_RST)
+        return;
+    if (in->flags & GD_TCP_ACK) {
+        loose.header.seq = in->ack;
+        loose.header.flags = GD_TCP_RST;
+    } else {
+        loose.header.ack = in->seq + len + ((in->flags & GD_TCP_SYN) ? 1 : 0) + ((in->flags & GD_TCP_FIN) ? 1 : 0);
+        loose.header.flags = GD_TCP_RST | GD_TCP_ACK;
+    }
+    gd_tcp_emit_loose(stack, &loose);
+}

@@ -1,0 +1,182 @@
+/* The user's side of opening: a new control block, connect, listen, accept, readiness.
+ * Called by sock/sock.c; calls sock/bind.c, demux.c, tcp/isn.c.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define GD_BACKLOG_MAX 4096u /* Linux's net.core.somaxconn */
+
+int gd_tcp_new(struct gd_stack *stack, int domain, struct gd_sock **out)
+{
+    struct gd_tcb *tcb = calloc(1, sizeof(*tcb));
+
+    if (tcb == NULL)
+        return -ENOMEM;
+    gd_sock_init(&tcb->sock, stack, domain, SOCK_STREAM);
+    tcb->sock.flow.proto = IPPROTO_TCP;
+    tcb->sock.options.sndbuf = GD_TCP_BUFFER;
+    tcb->sock.options.rcvbuf = GD_TCP_BUFFER;
+    tcb->state = GD_CLOSED;
+    tcb->cc = &gd_cc_reno;
+    tcb->rto = GD_TCP_RTO_FIRST;
+    gd_tcp_timer_init(tcb);
+    gd_list_init(&tcb->output_link);
+    gd_list_init(&tcb->accept_link);
+    *out = &tcb->sock;
+    return 0;
+}
+
+void gd_tcp_want_output(struct gd_tcb *tcb)
+{
+    if (!gd_list_linked(&tcb->output_link))
+        gd_list_append(&tcb->sock.stack->output, &tcb->output_link);
+}
+
+/* connect(2) for a socket whose connect is under way or over. 1: there is none. */
+static int connect_again(struct gd_tcb *tcb)
+{
+    if (tcb->state & (GD_SYN_SENT | GD_SYN_RECEIVED))
+        return -EALREADY;
+    if (tcb->connecting) { /* the outcome, once */
+        tcb->connecting = false;
+        if (tcb->state != GD_CLOSED)
+            return 0;
+        return tcb->sock.error != 0 ? gd_sock_take_error(&tcb->sock) : -ECONNABORTED;
+    }
+    return tcb->state == GD_CLOSED ? 1 : -EISCONN;
+}
+
+static void forget_connection(struct gd_tcb *tcb)
+{
+    struct gd_chunk_pool *pool = &tcb->sock.stack->pool;
+
+    gd_buffer_clear(pool, &tcb->snd);
+    gd_buffer_clear(pool, &tcb->rcv);
+    tcb->nranges = 0;
+    tcb->fin_sent = tcb->fin_received = tcb->rcv_fin = tcb->syn_acked = false;
+    tcb->ack_now = tcb->ack_later = tcb->resend = tcb->force = tcb->in_recovery = tcb->passive = false;
+    tcb->retries = tcb->probes = tcb->dupacks = 0;
+    tcb->srtt = tcb->rtt_at = 0;
+    tcb->rto = GD_TCP_RTO_FIRST;
+    tcb->snd_wscale = tcb->rcv_wscale = 0;
+    tcb->ts_ok = tcb->ever_connected = false;
+    tcb->sock.shut_rd = tcb->sock.shut_wr = false;
+    tcb->sock.soft_error = 0;
+}
+
+/* AF_UNSPEC: connect(2) dissolves the association; Linux's tcp_disconnect. */
+static int disconnect(struct gd_tcb *tcb)
+{
+    if (tcb->state == GD_LISTEN)
+        gd_listener_free(tcb, tcb->sock.stack->now);
+    if (tcb->state != GD_CLOSED)
+        gd_tcp_abort(tcb, 0, tcb->sock.stack->now);
+    forget_connection(tcb);
+    tcb->connecting = false;
+    tcb->sock.error = 0;
+    return 0;
+}
+
+int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
+{
+    struct gd_tcb *tcb = gd_tcb(sock);
+    struct gd_stack *stack = sock->stack;
+    int rc;
+
+    if (remote == NULL)
+        return disconnect(tcb);
+    rc = connect_again(tcb);
+    if (rc <= 0)
+        return rc;
+    if (gd_addr_is_multicast(&remote->addr))
+        return -ENETUNREACH;
+    forget_connection(tcb);
+    rc = gd_dst_resolve(stack, &sock->dst, &remote->addr);
+    if (rc == 0)
+        rc = gd_bind_implicit(sock, remote);
+    if (rc != 0)
+        return rc;
+    sock->flow.remote = *remote;
+    if (gd_flow_find(stack, IPPROTO_TCP, &sock->flow.local, remote) != NULL)
+        return -EADDRNOTAVAIL;
+    gd_flow_insert(stack, &sock->flow);
+    tcb->iss = gd_tcp_isn(stack, &sock->flow, stack->now);
+    tcb->ts_offset = gd_tcp_ts_offset(stack, &sock->flow);
+    tcb->snd_una = tcb->snd_nxt = tcb->snd_max = tcb->snd_sml = tcb->recover = tcb->iss;
+    tcb->peer_mss = GD_TCP_MSS_DEFAULT;
+    tcb->connecting = true;
+    gd_count(&stack->stats, GD_STAT_tcp_active_opens);
+    gd_tcp_become(tcb, GD_SYN_SENT);
+    gd_tcp_want_output(tcb);
+    return -EINPROGRESS;
+}
+
+int gd_tcp_listen(struct gd_sock *sock, int backlog)
+{
+    struct gd_tcb *tcb = gd_tcb(sock);
+    int rc;
+
+    if ((tcb->state & (GD_CLOSED | GD_LISTEN)) == 0)
+        return -EINVAL;
+    if (tcb->listener == NULL) {
+        if (sock->flow.holders == NULL) {
+            rc = gd_bind_implicit(sock, NULL);
+            if (rc != 0)
+                return rc;
+        }
+        tcb->listener = calloc(1, sizeof(*tcb->listener));
+        if (tcb->listener == NULL)
+            return -ENOMEM;
+        gd_list_init(&tcb->listener->accept_queue);
+        gd_list_init(&tcb->listener->requests);
+        gd_tcp_become(tcb, GD_LISTEN);
+        gd_bound_insert(sock);
+    }
+    /* Linux casts to unsigned: a negative backlog is the largest. */
+    tcb->listener->backlog = (uint32_t)backlog < GD_BACKLOG_MAX ? (uint32_t)backlog : GD_BACKLOG_MAX;
+    return 0;
+}
+
+int gd_tcp_accept(struct gd_sock *sock, struct gd_sock **out)
+{
+    struct gd_tcb *tcb = gd_tcb(sock);
+    struct gd_list *link;
+
+    if (tcb->state != GD_LISTEN)
+        return -EINVAL;
+    link = gd_list_pop(&tcb->listener->accept_queue);
+    if (link == NULL)
+        return -EAGAIN;
+    tcb->listener->queued--;
+    tcb = GD_ENTRY(link, struct gd_tcb, accept_link);
+    tcb->parent = NULL;
+    tcb->sock.orphan = false;
+    *out = &tcb->sock;
+    return 0;
+}
+
+uint32_t gd_tcp_ready(struct gd_sock *sock)
+{
+    const struct gd_tcb *tcb = gd_tcb(sock);
+    uint32_t bits = sock->error != 0 ? GD_ERR | GD_READ | GD_WRITE : 0;
+
+    if (tcb->state == GD_LISTEN)
+        return bits | (tcb->listener->queued > 0 ? GD_READ : 0u);
+    if (tcb->state & (GD_SYN_SENT | GD_SYN_RECEIVED))
+        return bits;
+    if (tcb->state == GD_CLOSED) /* tcp_poll: never connected, or over */
+        return bits | GD_HUP | GD_WRITE | (tcb->ever_connected || tcb->connecting ? GD_READ | GD_RDHUP : 0u);
+    if (tcb->rcv.len > 0)
+        bits |= GD_READ;
+    if (tcb->fin_received || sock->shut_rd)
+        bits |= GD_READ | GD_RDHUP;
+    if (sock->shut_wr || (gd_tcp_snd_room(tcb) > 0 && gd_tcp_snd_room(tcb) >= tcb->snd.len / 2))
+        bits |= GD_WRITE;
+    if (sock->shut_wr && (tcb->fin_received || sock->shut_rd))
+        bits |= GD_HUP;
+    return bits;
+}

@@ -1,0 +1,136 @@
+/* A half-open connection: its SYN-ACK, sent again until the handshake's last ACK comes (SYN-RECEIVED, passive).
+ * Called by tcp/listen.c, input.c, the timing wheel; calls tcp/emit.c, listen.c.
+ */
+#include "tcp.h"
+
+#include <stdlib.h>
+
+uint32_t gd_tcp_request_window(const struct gd_request *request)
+{
+    uint32_t room = request->listener->sock.options.rcvbuf / 2;
+
+    return room < 65535 ? room : 65535;
+}
+
+static void fill_options(const struct gd_request *request, struct gd_tcp_options *options, uint64_t now)
+{
+    const struct gd_options *ours = &request->listener->sock.options;
+    uint32_t headers = (gd_addr_is_v4(&request->flow.remote.addr) ? 20u : 40u) + GD_TCP_HEADER;
+    uint32_t mss = request->dst.mtu - headers;
+
+    if (ours->maxseg != 0 && mss > ours->maxseg)
+        mss = ours->maxseg;
+    options->has_mss = true;
+    options->mss = (uint16_t)mss;
+    options->has_wscale = request->options.has_wscale;
+    options->wscale = GD_TCP_WSCALE;
+    options->has_ts = request->options.has_ts;
+    options->tsval = gd_tcp_now_ms(now) + request->ts_offset;
+    options->tsecr = request->ts_recent;
+}
+
+static void send_segment(struct gd_stack *stack, struct gd_request *request, uint8_t flags, uint64_t now)
+{
+    struct gd_loose loose = {.local = &request->flow.local,
+                             .remote = &request->flow.remote,
+                             .dst = &request->dst,
+                             .ttl = request->listener->sock.options.ttl,
+                             .tos = request->listener->sock.options.tos};
+
+    if (gd_dst_resolve(stack, &request->dst, &request->flow.remote.addr) != 0)
+        return; /* the timer tries again */
+    loose.header.seq = flags & GD_TCP_SYN ? request->iss : request->iss + 1;
+    loose.header.ack = request->irs + 1;
+    loose.header.flags = flags;
+    loose.header.window = (uint16_t)gd_tcp_request_window(request);
+    fill_options(request, &loose.header.options, now);
+    if ((flags & GD_TCP_SYN) == 0)
+        loose.header.options.has_mss = loose.header.options.has_wscale = false;
+    gd_tcp_emit_loose(stack, &loose);
+}
+
+static void on_timer(struct gd_timer *timer, uint64_t now)
+{
+    struct gd_request *request = GD_ENTRY(timer, struct gd_request, timer);
+    struct gd_stack *stack = request->listener->sock.stack;
+
+    if (request->retries >= GD_TCP_SYNACK_RETRIES) {
+        gd_count(&stack->stats, GD_STAT_tcp_attempt_fails);
+        gd_request_free(stack, request);
+        return;
+    }
+    request->retries++;
+    gd_count(&stack->stats, GD_STAT_tcp_retransmits);
+    send_segment(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
+    gd_timer_set(&stack->wheel, timer, now + (GD_TCP_RTO_FIRST << request->retries));
+}
+
+void gd_tcp_request_start(struct gd_stack *stack, struct gd_request *request, uint64_t now)
+{
+    gd_timer_init(&request->timer, on_timer);
+    request->sent_at = now;
+    send_segment(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
+    gd_timer_set(&stack->wheel, &request->timer, now + GD_TCP_RTO_FIRST);
+}
+
+void gd_request_free(struct gd_stack *stack, struct gd_request *request)
+{
+    gd_timer_cancel(&stack->wheel, &request->timer);
+    gd_flow_remove(stack, &request->flow);
+    gd_list_remove(&request->link);
+    stack->nrequests--;
+    free(request);
+}
+
+static void challenge(struct gd_stack *stack, struct gd_request *request, uint64_t now)
+{
+    if (!gd_tcp_may_challenge(stack, now))
+        return;
+    gd_count(&stack->stats, GD_STAT_tcp_challenge_acks);
+    send_segment(stack, request, GD_TCP_ACK, now);
+}
+
+/* RFC 9293 3.10.7.4 and RFC 5961 for SYN-RECEIVED, as far as a request needs them. False: dealt with. */
+static bool acceptable(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now)
+{
+    uint8_t flags = segment->header.flags;
+    uint32_t next = request->irs + 1;
+    const struct gd_tcp_options *options = &segment->header.options;
+    bool old = request->options.has_ts && options->has_ts && gd_seq_lt(options->tsval, request->ts_recent);
+    bool inside = gd_seq_ge(segment->seq, next) && gd_seq_lt(segment->seq, next + gd_tcp_request_window(request));
+
+    if (flags & GD_TCP_RST) {
+        gd_count(&stack->stats, segment->seq == next ? GD_STAT_tcp_resets_in : GD_STAT_tcp_drop_reset);
+        if (segment->seq == next)
+            gd_request_free(stack, request);
+        else if (inside)
+            challenge(stack, request, now);
+        return false;
+    }
+    if ((flags & (GD_TCP_SYN | GD_TCP_ACK)) == GD_TCP_SYN && segment->seq == request->irs) {
+        send_segment(stack, request, GD_TCP_SYN | GD_TCP_ACK, now); /* our SYN-ACK was lost */
+        return false;
+    }
+    if (old || !inside || (flags & GD_TCP_SYN)) {
+        gd_count(&stack->stats, old ? GD_STAT_tcp_drop_paws : GD_STAT_tcp_drop_sequence);
+        challenge(stack, request, now);
+        return false;
+    }
+    if ((flags & GD_TCP_ACK) == 0) {
+        gd_count(&stack->stats, GD_STAT_tcp_drop_no_ack);
+        return false;
+    }
+    return true;
+}
+
+void gd_tcp_request_input(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now)
+{
+    if (!acceptable(stack, request, segment, now))
+        return;
+    if (segment->header.ack != request->iss + 1) {
+        gd_count(&stack->stats, GD_STAT_tcp_drop_ack);
+        gd_tcp_reset_segment(stack, segment);
+        return;
+    }
+    gd_tcp_request_done(stack, request, segment, now);
+}

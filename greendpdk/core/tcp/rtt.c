@@ -1,0 +1,36 @@
+/* Round-trip time and retransmission time-out (RFC 6298). Called by tcp/ack.c, timer.c; calls nothing. */
+#include "tcp.h"
+
+/* RFC 6298 2; the variance's part has Linux's floor of 200 ms, so that a delayed ACK never times out. */
+static uint64_t timeout_of(const struct gd_tcb *tcb)
+{
+    uint64_t variance = 4 * tcb->rttvar;
+    uint64_t rto = tcb->srtt + (variance > GD_TCP_RTO_MIN ? variance : GD_TCP_RTO_MIN);
+
+    return rto < GD_TCP_RTO_MAX ? rto : GD_TCP_RTO_MAX;
+}
+
+void gd_tcp_rtt_sample(struct gd_tcb *tcb, uint64_t rtt)
+{
+    if (rtt == 0)
+        rtt = 1; /* srtt 0 means "none yet" */
+    if (tcb->srtt == 0) {
+        tcb->srtt = rtt;
+        tcb->rttvar = rtt / 2;
+    } else {
+        uint64_t delta = rtt > tcb->srtt ? rtt - tcb->srtt : tcb->srtt - rtt;
+
+        tcb->rttvar = (3 * tcb->rttvar + delta) / 4;
+        tcb->srtt = (7 * tcb->srtt + rtt) / 8;
+    }
+    tcb->rto = timeout_of(tcb);
+}
+
+/* RFC 6298 5.5: doubled with each time-out in a row. */
+uint64_t gd_tcp_backed_off(const struct gd_tcb *tcb)
+{
+    uint32_t shift = tcb->retries < 20 ? tcb->retries : 20;
+    uint64_t rto = tcb->rto << shift;
+
+    return rto < GD_TCP_RTO_MAX ? rto : GD_TCP_RTO_MAX;
+}

@@ -1,0 +1,130 @@
+/* SYN-SENT: the answer to our SYN (RFC 9293 3.10.7.3), and what both opens do when they are through.
+ * Called by tcp/input.c, ack.c, request.c; calls tcp/emit.c, cc.h.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+/* Link MTU less IP's and TCP's headers; what a full segment carries, less the timestamps in each (RFC 6691). */
+void gd_tcp_update_mss(struct gd_tcb *tcb)
+{
+    uint32_t headers = (gd_addr_is_v4(&tcb->sock.flow.remote.addr) ? 20u : 40u) + GD_TCP_HEADER;
+    uint32_t mtu = tcb->sock.dst.mtu != 0 ? tcb->sock.dst.mtu : 1500;
+    uint32_t mss = tcb->peer_mss;
+
+    if (tcb->path_mtu != 0 && tcb->path_mtu < mtu)
+        mtu = tcb->path_mtu;
+    if (mss > mtu - headers)
+        mss = mtu - headers;
+    if (tcb->sock.options.maxseg != 0 && mss > tcb->sock.options.maxseg)
+        mss = tcb->sock.options.maxseg;
+    if (mss < GD_TCP_MSS_MIN)
+        mss = GD_TCP_MSS_MIN;
+    tcb->mss = mss - (tcb->ts_ok ? 12u : 0u);
+}
+
+void gd_tcp_take_options(struct gd_tcb *tcb, const struct gd_tcp_options *options, uint64_t now)
+{
+    tcb->peer_mss = options->has_mss ? options->mss : GD_TCP_MSS_DEFAULT;
+    tcb->wscale_ok = options->has_wscale;
+    tcb->snd_wscale = options->has_wscale ? options->wscale : 0;
+    tcb->rcv_wscale = options->has_wscale ? GD_TCP_WSCALE : 0;
+    tcb->ts_ok = options->has_ts;
+    tcb->rcv_mss = GD_TCP_MSS_DEFAULT; /* until a larger one is seen */
+    if (options->has_ts) {
+        tcb->ts_recent = options->tsval;
+        tcb->ts_recent_at = now;
+    }
+    gd_tcp_update_mss(tcb);
+}
+
+void gd_tcp_established(struct gd_tcb *tcb, uint64_t now)
+{
+    gd_tcp_become(tcb, GD_ESTABLISHED);
+    if (tcb->sock.shut_wr) /* the user was faster than the handshake */
+        gd_tcp_become(tcb, GD_FIN_WAIT_1);
+    tcb->ever_connected = true;
+    tcb->retries = 0;
+    gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
+    tcb->cc->start(tcb);
+    gd_tcp_keepalive_restart(tcb, now);
+    if (!tcb->passive)
+        gd_sock_wake(&tcb->sock, GD_WRITE);
+    gd_tcp_want_output(tcb);
+}
+
+static bool ack_is_wrong(struct gd_tcb *tcb, const struct gd_segment *segment)
+{
+    uint32_t ack = segment->header.ack;
+
+    return (segment->header.flags & GD_TCP_ACK) != 0 && (gd_seq_le(ack, tcb->iss) || gd_seq_gt(ack, tcb->snd_max));
+}
+
+static void take_syn(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+{
+    tcb->irs = segment->seq;
+    tcb->rcv_nxt = segment->seq + 1;
+    tcb->rcv_adv = tcb->rcv_nxt + (gd_tcp_rcv_room(tcb) < 65535 ? gd_tcp_rcv_room(tcb) : 65535);
+    tcb->last_ack_sent = tcb->rcv_nxt;
+    tcb->snd_wnd = tcb->max_wnd = segment->wnd; /* a SYN's window is never scaled */
+    tcb->snd_wl1 = segment->seq;
+    tcb->snd_wl2 = segment->header.ack;
+    gd_tcp_take_options(tcb, &segment->header.options, now);
+}
+
+/* Text or FIN behind the SYN is taken as if it came by itself (RFC 9293 3.10.7.3 calls for its processing). */
+static void take_rest(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
+{
+    segment->seq++;
+    if (gd_tcp_take_text(tcb, segment, now))
+        gd_tcp_take_fin(tcb, segment, now);
+}
+
+static void open_done(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
+{
+    tcb->snd_una = segment->header.ack;
+    tcb->snd_nxt = gd_seq_max(tcb->snd_nxt, tcb->snd_una);
+    tcb->syn_acked = true;
+    tcb->snd_sml = tcb->snd_una;
+    if (tcb->rtt_at != 0)
+        gd_tcp_rtt_sample(tcb, now - tcb->rtt_at);
+    else
+        tcb->rto = 3 * GD_S; /* RFC 6298 5.7: the SYN was sent again */
+    tcb->rtt_at = 0;
+    gd_neigh_confirm(tcb->sock.dst.neigh, now);
+    gd_tcp_established(tcb, now);
+    tcb->ack_now = true;
+    take_rest(tcb, segment, now);
+}
+
+void gd_tcp_syn_sent(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
+{
+    uint8_t flags = segment->header.flags;
+    struct gd_stats *stats = &tcb->sock.stack->stats;
+
+    if (ack_is_wrong(tcb, segment)) {
+        gd_count(stats, GD_STAT_tcp_drop_ack);
+        gd_tcp_reset_segment(tcb->sock.stack, segment);
+        return;
+    }
+    if (flags & GD_TCP_RST) {
+        gd_count(stats, flags & GD_TCP_ACK ? GD_STAT_tcp_resets_in : GD_STAT_tcp_drop_reset);
+        if (flags & GD_TCP_ACK)
+            gd_tcp_done(tcb, ECONNREFUSED);
+        return;
+    }
+    if ((flags & GD_TCP_SYN) == 0) {
+        gd_count(stats, GD_STAT_tcp_drop_state);
+        return;
+    }
+    take_syn(tcb, segment, now);
+    if (flags & GD_TCP_ACK) {
+        open_done(tcb, segment, now);
+        return;
+    }
+    /* Simultaneous open: our SYN goes out again, now with an ACK. */
+    gd_tcp_become(tcb, GD_SYN_RECEIVED);
+    tcb->snd_nxt = tcb->iss;
+    tcb->rtt_at = 0;
+    gd_tcp_want_output(tcb);
+}

@@ -1,0 +1,175 @@
+/* Steps seven and eight of a segment's arrival: its text, in order or not, and its FIN (RFC 9293 3.10.7.4).
+ * Called by tcp/input.c; calls sock/buffer.c, tcp/emit.c, time_wait.c.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+/* Adds [start, end) to the sorted islands and joins those that touch. False: no room for one more. */
+static bool remember(struct gd_tcb *tcb, uint32_t start, uint32_t end)
+{
+    struct gd_range *ranges = tcb->ranges;
+    int first = 0, last;
+
+    while (first < tcb->nranges && gd_seq_lt(ranges[first].end, start))
+        first++;
+    last = first; /* [first, last) touch the new one */
+    while (last < tcb->nranges && gd_seq_le(ranges[last].start, end)) {
+        start = gd_seq_min(start, ranges[last].start);
+        end = gd_seq_max(end, ranges[last].end);
+        last++;
+    }
+    if (first == last && tcb->nranges == GD_TCP_RANGES)
+        return false;
+    memmove(&ranges[first + 1], &ranges[last], (size_t)(tcb->nranges - last) * sizeof(ranges[0]));
+    tcb->nranges += 1 - (last - first);
+    ranges[first] = (struct gd_range){start, end};
+    return true;
+}
+
+/* rcv_nxt moves to seq, and over the islands that it reaches. */
+static void advance(struct gd_tcb *tcb, uint32_t seq)
+{
+    int joined = 0;
+
+    while (joined < tcb->nranges && gd_seq_le(tcb->ranges[joined].start, seq)) {
+        seq = gd_seq_max(seq, tcb->ranges[joined].end);
+        joined++;
+    }
+    memmove(&tcb->ranges[0], &tcb->ranges[joined], (size_t)(tcb->nranges - joined) * sizeof(tcb->ranges[0]));
+    tcb->nranges -= joined;
+    gd_buffer_extend(&tcb->rcv, seq - tcb->rcv_nxt);
+    tcb->rcv_nxt = seq;
+}
+
+/* RFC 9293 3.8.6.3: an ACK at least for every second full segment. */
+static void schedule_ack(struct gd_tcb *tcb, uint32_t bytes, uint64_t now)
+{
+    tcb->unacked_in += bytes;
+    if (bytes > tcb->rcv_mss)
+        tcb->rcv_mss = bytes;
+    if (tcb->sock.options.quickack || tcb->unacked_in >= 2 * tcb->rcv_mss) {
+        tcb->ack_now = true;
+    } else if (!tcb->ack_later) {
+        tcb->ack_later = true;
+        gd_tcp_timer_set(tcb, GD_T_DELACK, now + tcb->sock.stack->config.delayed_ack_ms * GD_MS);
+    }
+    gd_tcp_want_output(tcb);
+}
+
+/* Cuts off what we have and what lies beyond the window. False: nothing is left. */
+static bool trim(struct gd_tcb *tcb, struct gd_segment *segment)
+{
+    uint32_t room = tcb->rcv_adv - segment->seq;
+
+    if (gd_seq_lt(segment->seq, tcb->rcv_nxt)) {
+        uint32_t old = tcb->rcv_nxt - segment->seq;
+
+        if (old >= segment->len) {
+            gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_duplicate);
+            segment->seq += segment->len; /* where a FIN of it stands */
+            segment->len = 0;
+            return false;
+        }
+        segment->seq += old;
+        segment->data += old;
+        segment->len -= old;
+        room = tcb->rcv_adv - segment->seq;
+    }
+    if (segment->len > room) {
+        gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_window);
+        segment->len = room;
+        segment->fin = false;
+    }
+    return segment->len > 0;
+}
+
+/* True if the text is in the buffer. */
+static bool store(struct gd_tcb *tcb, const struct gd_segment *segment)
+{
+    uint32_t at = tcb->rcv.len + (segment->seq - tcb->rcv_nxt);
+
+    if (gd_buffer_write(&tcb->sock.stack->pool, &tcb->rcv, at, segment->data, segment->len) == 0)
+        return true;
+    gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_memory);
+    return false;
+}
+
+static void out_of_order(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+{
+    struct gd_stats *stats = &tcb->sock.stack->stats;
+
+    if (store(tcb, segment)) {
+        bool kept = remember(tcb, segment->seq, segment->seq + segment->len);
+
+        gd_count(stats, kept ? GD_STAT_tcp_out_of_order : GD_STAT_tcp_drop_out_of_order);
+    }
+    gd_tcp_ack_at_once(tcb, now);
+}
+
+bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
+{
+    bool had_gap = tcb->nranges > 0;
+    uint32_t before = tcb->rcv_nxt;
+
+    if (segment->len == 0)
+        return true;
+    if ((tcb->state & GD_CAN_RECEIVE) == 0) {
+        gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_state);
+        return false;
+    }
+    if (!trim(tcb, segment)) {
+        gd_tcp_ack_at_once(tcb, now);
+        return segment->fin;
+    }
+    if (tcb->sock.orphan && !tcb->parent) { /* RFC 1122 4.2.2.13: nobody will ever read this */
+        gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_state);
+        gd_tcp_abort(tcb, ECONNRESET, now);
+        return false;
+    }
+    if (segment->seq != tcb->rcv_nxt) {
+        out_of_order(tcb, segment, now);
+        return true;
+    }
+    if (!store(tcb, segment))
+        return false;
+    advance(tcb, segment->seq + segment->len);
+    gd_sock_wake(&tcb->sock, GD_READ);
+    schedule_ack(tcb, tcb->rcv_nxt - before, now);
+    if (had_gap) /* RFC 5681 4.2: also when a gap is filled, in part or whole */
+        tcb->ack_now = true;
+    return true;
+}
+
+static void fin_arrived(struct gd_tcb *tcb, uint64_t now)
+{
+    tcb->fin_received = true;
+    tcb->rcv_nxt++;
+    tcb->rcv_adv = gd_seq_max(tcb->rcv_adv, tcb->rcv_nxt);
+    tcb->ack_now = true;
+    gd_tcp_want_output(tcb);
+    gd_sock_wake(&tcb->sock, GD_READ | GD_RDHUP | (tcb->sock.shut_wr ? GD_HUP : 0u));
+    if (tcb->state == GD_ESTABLISHED) {
+        gd_tcp_become(tcb, GD_CLOSE_WAIT);
+    } else if (tcb->state == GD_FIN_WAIT_1) {
+        gd_tcp_become(tcb, GD_CLOSING);
+    } else if (tcb->state == GD_FIN_WAIT_2) {
+        gd_tcp_ack_at_once(tcb, now);
+        gd_tcp_enter_time_wait(tcb, now);
+    }
+}
+
+bool gd_tcp_take_fin(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
+{
+    if (segment->fin && !tcb->rcv_fin && (tcb->state & GD_CAN_RECEIVE) != 0) {
+        tcb->rcv_fin = true;
+        tcb->fin_at = segment->seq + segment->len;
+    }
+    if (!tcb->rcv_fin || tcb->fin_received)
+        return true;
+    if (tcb->rcv_nxt == tcb->fin_at)
+        fin_arrived(tcb, now);
+    else if (segment->fin)
+        gd_tcp_ack_at_once(tcb, now); /* it lies behind a gap */
+    return true;
+}
