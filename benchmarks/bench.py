@@ -20,9 +20,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent.parent / "tests"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import ends 
+import ends
 from netns import Namespace
 from peer import Side
 
