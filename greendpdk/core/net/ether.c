@@ -60,7 +60,6 @@ int gd_netif_receive(struct gd_netif *netif, int rounds, uint64_t now)
     }
     netif->rx_frames += (uint64_t)total;
     netif->stack->stats.value[GD_STAT_eth_in] += (uint64_t)total;
-    netif->stack->frames += (uint64_t)total;
     return total;
 }
 
