@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigError", "Settings", "Stack", "counters", "poll", "running", "start", "stop", "version"]
 
+__version__ = "0.1.0"
+
 _HOME = {"Settings": "_config", "ConfigError": "_errors"}
 
 

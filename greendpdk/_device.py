@@ -1,0 +1,203 @@
+"""DPDK devices from Python: EAL once in a process, ports opened and closed, the kernel's end of a tap.
+
+Called by _stack.py; calls the engine's port/eal.c and port/dpdk_open.c, and the kernel by ioctl (no `ip` needed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import ipaddress
+import os
+import shlex
+import socket
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+from gevent.monkey import get_original
+
+from greendpdk._config import Settings
+from greendpdk._errors import ConfigError, check, error
+from greendpdk._native import ffi, lib
+
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK = 0x8913, 0x8914, 0x8916, 0x891C  # <linux/sockios.h>
+IFF_UP = 0x1  # <net/if.h>
+CAP_NET_ADMIN = 12  # <linux/capability.h>
+TUN = "/dev/net/tun"
+_LOG_LINES = 6  # of the drivers' words shown in an error: a failed probe writes three or four
+
+_eal: tuple[int, tuple[str, ...]] | None = None  # the process that started EAL, and its words
+
+
+def start_eal(settings: Settings) -> None:
+    """Start EAL, or see that the one that runs was started with the same words."""
+    global _eal
+    if not lib.GD_HAVE_DPDK:
+        raise ConfigError(
+            "vdev", ";".join(settings.devices), "this greendpdk was built without DPDK: install it (apt install "
+            "libdpdk-dev pkg-config) and build greendpdk again, or use vdev=none"
+        )  # fmt: skip
+    words = _eal_words(settings)
+    if _eal is None:
+        argv = [ffi.new("char[]", word.encode()) for word in ("greendpdk", *words, *_once())]
+        _run_eal(argv, words)
+        _eal = (os.getpid(), words)
+        return
+    pid, before = _eal
+    if pid != os.getpid():
+        raise RuntimeError("greendpdk: DPDK was started before this process was forked: start greendpdk in the child only")
+    if before != words:
+        raise ConfigError(
+            "eal_args", shlex.join(words), f"DPDK starts once in a process, and did with {shlex.join(before)!r}: "
+            "hugepages, memory, lcore, pci and eal_args cannot change until the program ends"
+        )  # fmt: skip
+
+
+def _run_eal(argv: list[Any], words: tuple[str, ...]) -> None:
+    result = lib.gd_eal_init(len(argv), ffi.new("char *[]", argv))
+    if result < 0:
+        raise error(-result, f"DPDK's EAL did not start with {shlex.join(words)!r}: {log()}")
+
+
+def _eal_words(settings: Settings) -> tuple[str, ...]:
+    cpu = settings.lcore if settings.lcore is not None else min(os.sched_getaffinity(0))
+    words = ["-m", str(settings.memory), "--lcores", f"0@{cpu}", "--no-telemetry"]
+    words += ["--in-memory"] if settings.hugepages else ["--no-huge", "--no-shconf"]
+    # With PCI on, EAL would take every NIC that it finds: an address that no NIC has allows none until it is asked for.
+    words += ["-a", "0000:00:00.0"] if settings.pci else ["--no-pci"]
+    return (*words, *settings.eal_args)
+
+
+def _once() -> tuple[str, ...]:
+    return "--file-prefix", f"greendpdk-{os.getpid()}"
+
+
+def log() -> str:
+    """Return the last lines that EAL and the drivers have logged."""
+    text = ffi.string(lib.gd_eal_log()).decode(errors="replace")
+    return " / ".join(line.strip() for line in text.splitlines()[-_LOG_LINES:] if line.strip())
+
+
+def open_port(devargs: str, settings: Settings, first: bool) -> Any:
+    """Open one device; return the engine's port."""
+    name = devargs.partition(",")[0]
+    _prepare(devargs)
+    text = ffi.new("char[]", devargs.encode())
+    mac = ffi.new("uint8_t[6]", settings.mac) if first and settings.mac else ffi.NULL
+    wanted = {"devargs": text, "mtu": settings.mtu or 0, "mac": mac, "offload": 1}
+    out = ffi.new("struct gd_port **")
+    before = len(log_text())
+    result = lib.gd_dpdk_open(ffi.new("struct gd_dpdk_settings *", wanted), out)
+    if result >= 0:
+        return out[0]
+    said = _said(before)
+    if result == -errno.EMSGSIZE:
+        raise ConfigError("mtu", settings.mtu, f"the driver of {name} does not take it: {said}")
+    if result == -errno.ENODEV:
+        setting = "pci" if devargs in settings.pci else "vdev"
+        raise ConfigError(setting, devargs, f"DPDK finds no such device, or no driver for it: {said}")
+    if result == -errno.EPROTONOSUPPORT:
+        raise ConfigError("vdev", devargs, "it carries no Ethernet frames: use net_tap")
+    raise error(-result, f"DPDK did not open {devargs!r}: {said}")
+
+
+def log_text() -> str:
+    """Return all that is kept of the log."""
+    text: str = ffi.string(lib.gd_eal_log()).decode(errors="replace")
+    return text
+
+
+def _said(before: int) -> str:
+    """Return what was logged since the log was that long; all of it when old lines have made room."""
+    text = log_text()
+    lines = (text[before:] if len(text) > before else text).splitlines()
+    return " / ".join(line.strip() for line in lines[-_LOG_LINES:] if line.strip()) or "no word from the driver"
+
+
+def _prepare(devargs: str) -> None:
+    """See to what a driver needs of its host, and say what is missing better than it does."""
+    if devargs.startswith("net_tap"):
+        _check_tap()
+    arguments = dict(part.partition("=")[::2] for part in devargs.split(",")[1:])
+    if devargs.startswith("net_memif") and arguments.get("role") in ("server", "master"):
+        _remove_stale(Path(arguments.get("socket", "/run/memif.sock")))
+
+
+def _check_tap() -> None:
+    if not os.path.exists(TUN):
+        raise error(errno.ENOENT, f"{TUN}: net_tap needs it: modprobe tun (in a container: --device {TUN})")
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        raise error(errno.EACCES, f"{TUN}: net_tap needs it: run as root, or use vdev=none")
+    status = Path("/proc/self/status").read_text()
+    capabilities = int(status.partition("CapEff:")[2].split()[0], 16)
+    if not capabilities >> CAP_NET_ADMIN & 1:
+        raise error(
+            errno.EPERM, "net_tap needs CAP_NET_ADMIN: run as root (in a container: --cap-add NET_ADMIN), in a network "
+            "namespace of your own (unshare -rn), or use vdev=none"
+        )  # fmt: skip
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket file that nobody listens on any more: a killed server leaves it, and bind would fail."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            return
+        with _kernel_socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+            number = probe.connect_ex(str(path))
+        if number == errno.ECONNREFUSED:
+            path.unlink()
+
+
+def _kernel_socket(family: int, kind: int) -> socket.socket:
+    """Make a socket of the kernel's even when `socket` is patched: this is about the host, before any stack."""
+    made: socket.socket = get_original("socket", "socket")(family, kind)
+    return made
+
+
+def bring_up(ifindex: int, address: ipaddress.IPv4Interface | None) -> None:
+    """Give the kernel's end of a tap its address and switch it on."""
+    name = socket.if_indextoname(ifindex).encode()
+    with _kernel_socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        if address:
+            for request, value in ((SIOCSIFADDR, address.ip), (SIOCSIFNETMASK, address.netmask)):
+                inet = struct.pack("=H2x4s8x", socket.AF_INET, value.packed)
+                fcntl.ioctl(control, request, struct.pack("=16s16s", name, inet))
+        flags = struct.unpack_from("=16sh", fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("=16s16x", name)))[1]
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("=16sh14x", name, flags | IFF_UP))
+
+
+def open_fds() -> set[int]:
+    """List this process's file descriptors."""
+    return {int(name) for name in os.listdir("/proc/self/fd")}
+
+
+def keep_from_children(before: set[int]) -> list[tuple[int, str]]:
+    """Mark what EAL and the drivers have opened close-on-exec, and return it with what it is.
+
+    Otherwise a program that is started from this one holds the tap, which then outlives us.
+    """
+    held = []
+    for fd in open_fds() - before:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+            held.append((fd, os.readlink(f"/proc/self/fd/{fd}")))
+    return held
+
+
+def drop_in_child(held: list[tuple[int, str]]) -> None:
+    """Close in a forked child what its parent's devices are made of, if the number still is that."""
+    for fd, target in held:
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{fd}") == target:
+                os.close(fd)
+
+
+def statistics(port: Any) -> dict[str, int]:
+    """Return the device's own counters."""
+    eight = ffi.new("uint64_t[8]")
+    check(lib.gd_dpdk_stats(port, eight))
+    names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_missed", "rx_errors", "tx_errors", "rx_no_buffer")
+    return dict(zip(names, map(int, eight), strict=True))

@@ -1,0 +1,251 @@
+"""The handle on one C stack, and the one that this process runs: start, stop, who may use it.
+
+Called by the package itself, __main__.py, monkey/, socket.py, pytest_plugin.py; calls the engine, _device.py and
+loop.Poller.
+
+    start ──► stack and ports made ──► poller runs ──► stop: FINs and data out (bounded) ──► RST for the rest ──► freed
+                                          │
+                                          └─ fork: the child's copy is dead; nothing of it is freed, sent or closed
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+from gevent.monkey import get_original
+
+from greendpdk import __version__, _config, _device
+from greendpdk._errors import ConfigError, check
+from greendpdk._native import ffi, lib
+
+FLUSH_SECONDS = 10.0  # at stop and exit; Linux goes on for minutes, but it does not end with the program
+_get_ident = get_original("_thread", "get_ident")
+_COUNTERS: list[tuple[int, str]] = [
+    (index, ffi.string(lib.gd_stack_counter_name(index)).decode()) for index in range(lib.gd_stack_counter_count())
+]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A device that a stack owns."""
+
+    name: str
+    driver: str
+    ifindex: int  # the stack's number for it, not the kernel's
+    c: Any
+    rx_fd: int
+    addresses: tuple[ipaddress.IPv4Interface, ...] = ()
+
+
+@dataclass(eq=False)
+class Stack:
+    """One C stack, its ports, and the sockets on it."""
+
+    c: Any
+    settings: _config.Settings
+    thread: int = field(default_factory=_get_ident)
+    ports: list[Port] = field(default_factory=list)
+    sockets: dict[int, Any] = field(default_factory=dict)  # filled and emptied by the sockets themselves
+    dead: bool = False
+    poller: Any = None
+    device_fds: list[tuple[int, str]] = field(default_factory=list)
+
+    def now(self) -> int:
+        """Return the stack's time in nanoseconds (CLOCK_MONOTONIC)."""
+        return int(lib.gd_live_now())
+
+    def counters(self) -> dict[str, int]:
+        """Return the engine's counters, and each port's as "name.rx_packets" and so on."""
+        self.check_usable()
+        found = {name: int(lib.gd_stack_counter(self.c, index)) for index, name in _COUNTERS}
+        found["buffer_bytes"] = int(lib.gd_stack_buffer_bytes(self.c))
+        found["sockets"] = int(lib.gd_stack_sockets(self.c))
+        for port in self.ports:
+            found.update({f"{port.name}.{name}": value for name, value in _device.statistics(port.c).items()})
+        return found
+
+    def check_usable(self) -> None:
+        """Raise unless this thread of this process may use the stack."""
+        if self.dead:
+            raise RuntimeError("this greendpdk stack has ended: it was stopped, or this process was forked from its own")
+        if self.thread != _get_ident():
+            raise RuntimeError(
+                "greendpdk's stack is used from the native thread that started it only: use greenlets there "
+                "(gevent.spawn), or start greendpdk in this thread instead"
+            )
+
+
+_running: Stack | None = None
+
+
+def running() -> Stack | None:
+    """Return the stack of this process; None before start and after stop."""
+    return _running
+
+
+def current() -> Stack:
+    """Return the stack of this process, or say how to get one."""
+    if _running is None:
+        raise RuntimeError(
+            "no greendpdk stack runs: call greendpdk.start() or greendpdk.monkey.patch_all(), or run the program by "
+            "`python -m greendpdk`"
+        )
+    return _running
+
+
+def start(**settings: Any) -> Stack:
+    """Start the stack by keywords, environment and defaults; return the one that runs if it was started likewise."""
+    global _running
+    if _running is not None and not _running.dead:
+        _check_same(_running, settings)
+        return _running
+    loaded = _config.load(**settings)
+    stack = _make(loaded)
+    from greendpdk.loop import Poller
+
+    try:
+        stack.poller = Poller(stack)
+        stack.poller.start()
+    except BaseException:
+        _free(stack)
+        raise
+    _running = stack
+    return stack
+
+
+def _check_same(stack: Stack, settings: dict[str, Any]) -> None:
+    if not settings:
+        return
+    wanted = _config.load(**settings)
+    for name in _config.NAMES:
+        if getattr(wanted, name) != getattr(stack.settings, name):
+            allowed = f"greendpdk runs already with {getattr(stack.settings, name)!r}: call greendpdk.stop() first"
+            raise ConfigError(name, settings.get(name, getattr(wanted, name)), allowed)
+
+
+def _make(settings: _config.Settings) -> Stack:
+    before = _device.open_fds()
+    config = ffi.new("struct gd_config *")
+    ffi.memmove(config.seed, os.urandom(len(config.seed)), len(config.seed))
+    out = ffi.new("struct gd_stack **")
+    check(lib.gd_stack_new(config, lib.gd_live_now(), out))
+    stack = Stack(out[0], settings)
+    try:
+        if settings.devices:
+            _device.start_eal(settings)
+        for number, devargs in enumerate(settings.devices):
+            stack.ports.append(_add_port(stack, devargs, first=number == 0))
+        if settings.gateway:
+            nothing = ipaddress.IPv4Address(0)
+            check(lib.gd_stack_add_route(stack.c, _packed(nothing), 0, _packed(settings.gateway), stack.ports[0].ifindex))
+        if settings.lcore is not None and settings.devices:
+            os.sched_setaffinity(0, {settings.lcore})
+    except BaseException:
+        _free(stack)
+        raise
+    stack.device_fds = _device.keep_from_children(before)
+    return stack
+
+
+def _add_port(stack: Stack, devargs: str, first: bool) -> Port:
+    port = _device.open_port(devargs, stack.settings, first)
+    name = ffi.string(lib.gd_dpdk_name(port)).decode()
+    driver = ffi.string(lib.gd_dpdk_driver(port)).decode()
+    rx_fd = int(lib.gd_port_rx_fd(port))
+    kernel = int(lib.gd_dpdk_kernel_ifindex(port))
+    ifindex = check(lib.gd_stack_attach(stack.c, port, name.encode()), f"no room for the port {name}")
+    if driver == "net_tap" and kernel > 0 and "remote=" not in devargs:
+        _device.bring_up(kernel, stack.settings.tap_address if first else None)
+    addresses = stack.settings.address if first else ()
+    for address in addresses:
+        check(
+            lib.gd_stack_add_address(stack.c, ifindex, _packed(address.ip), address.network.prefixlen),
+            f"the address {address} on the port {name}",
+        )
+    return Port(name, driver, ifindex, port, rx_fd, addresses)
+
+
+def _packed(address: ipaddress.IPv4Address) -> bytes:
+    """Spell an address as the engine does: IPv4 as v4-mapped."""
+    return bytes(10) + b"\xff\xff" + address.packed
+
+
+def stop(timeout: float = FLUSH_SECONDS) -> None:
+    """Close what is open, send what is left for at most `timeout` seconds, reset the rest, give the ports back."""
+    global _running
+    stack = _running
+    if stack is None:
+        return
+    if not stack.dead:
+        stack.check_usable()
+        _end(stack, timeout)
+    _running = None
+
+
+def _end(stack: Stack, timeout: float) -> None:
+    try:
+        _finish(stack, timeout)
+    finally:
+        stack.dead = True
+        _free(stack)
+
+
+def _finish(stack: Stack, timeout: float) -> None:
+    """Say goodbye to every peer: FIN after the data, as the kernel does for a program that ends; RST to who is left."""
+    for end in list(stack.sockets.values()):
+        if end.c is not None:
+            lib.gd_sock_shutdown(end.c, socket.SHUT_WR)
+    stack.poller.flush(timeout)
+    stack.poller.stop()
+    lib.gd_stack_abort_all(stack.c)
+    lib.gd_stack_poll(stack.c, lib.gd_live_now())
+
+
+def _free(stack: Stack) -> None:
+    handle, stack.c = stack.c, ffi.NULL
+    stack.ports = []
+    if handle != ffi.NULL:
+        lib.gd_stack_free(handle)
+
+
+def counters() -> dict[str, int]:
+    """Return the running stack's counters."""
+    return current().counters()
+
+
+def poll() -> int:
+    """Let the network have a turn, for a program that computes for long; return the count of events."""
+    stack = current()
+    stack.check_usable()
+    return int(stack.poller.poll())
+
+
+def version() -> str:
+    """Return the versions of greendpdk and of the DPDK that it was built with."""
+    dpdk = ffi.string(lib.gd_eal_version()).decode() if lib.GD_HAVE_DPDK else "no DPDK"
+    return f"greendpdk {__version__}, {dpdk}"
+
+
+def _at_exit() -> None:
+    stack = _running
+    if stack is None or stack.dead or stack.thread != _get_ident():
+        return
+    with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C ends the wait, not with a traceback
+        stop()
+
+
+def _after_fork_in_child() -> None:
+    """The ports are the parent's: send nothing, free nothing, and let go of its devices."""
+    if _running is not None:
+        _running.dead = True
+        _device.drop_in_child(_running.device_fds)
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork_in_child)
