@@ -114,7 +114,7 @@ def dpdk_address(request: pytest.FixtureRequest) -> str:
         return "127.0.0.1"
     from greendpdk import _stack
 
-    return next(str(address).partition("/")[0] for port in _stack.current().ports for address in port.addresses)
+    return str(_stack.current().settings.address[0].ip)
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +127,10 @@ def dpdk_kernel_address(request: pytest.FixtureRequest) -> str:
         return "127.0.0.1"
     from greendpdk import _stack
 
-    return str(_stack.current().settings.tap_address).partition("/")[0]
+    peer = _stack.current().settings.tap_address
+    if peer is None:
+        pytest.skip("the port is no net_tap, so its other side is not this machine's kernel")
+    return str(peer.ip)
 
 
 @pytest.fixture(scope="session")
