@@ -10,7 +10,8 @@ static void drop(struct gd_tcb *tcb, enum gd_counter counter)
     gd_count(&tcb->sock.stack->stats, counter);
 }
 
-/* RFC 6298 3 (Karn): the timed segment was not sent twice. A timestamp serves where nothing was timed. */
+/* RFC 6298 3 (Karn): the timed segment was not sent twice. Where nothing was timed a timestamp serves, if it echoes the
+ * last resend: a lost ACK makes the receiver echo an older one, and each such sample would lengthen the next wait. */
 static void take_rtt(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
 {
     if (tcb->rtt_at != 0 && gd_seq_ge(tcb->snd_una, tcb->rtt_seq)) {
@@ -18,7 +19,8 @@ static void take_rtt(struct gd_tcb *tcb, const struct gd_segment *segment, uint6
         tcb->rtt_at = 0;
         return;
     }
-    if (tcb->ts_ok && tcb->rtt_at == 0 && segment->header.options.has_ts && segment->header.options.tsecr != 0) {
+    if (tcb->ts_ok && tcb->rtt_at == 0 && segment->header.options.has_ts &&
+        gd_seq_ge(segment->header.options.tsecr, tcb->resent_ts)) {
         uint32_t ms = gd_tcp_now_ms(now) + tcb->ts_offset - segment->header.options.tsecr;
 
         if (ms < GD_TCP_RTO_MAX / GD_MS)

@@ -50,6 +50,7 @@ static void sent(struct gd_tcb *tcb, uint32_t seq, uint32_t count, uint64_t now)
 
     if (gd_seq_lt(seq, tcb->snd_max)) {
         tcb->total_retransmits++;
+        tcb->resent_ts = gd_tcp_now_ms(now) + tcb->ts_offset;
         gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_retransmits);
         if (tcb->rtt_at != 0 && gd_seq_lt(seq, tcb->rtt_seq))
             tcb->rtt_at = 0;

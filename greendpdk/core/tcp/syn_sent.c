@@ -45,6 +45,7 @@ void gd_tcp_established(struct gd_tcb *tcb, uint64_t now)
         gd_tcp_become(tcb, GD_FIN_WAIT_1);
     tcb->ever_connected = true;
     tcb->retries = 0;
+    tcb->resent_ts = gd_tcp_now_ms(now) + tcb->ts_offset;
     gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
     tcb->cc->start(tcb);
     gd_tcp_keepalive_restart(tcb, now);

@@ -107,6 +107,7 @@ struct gd_tcb {
     uint64_t srtt, rttvar, rto; /* ns; srtt 0: no sample yet */
     uint32_t rtt_seq;        /* a timed segment's end, if rtt_at */
     uint64_t rtt_at;
+    uint32_t resent_ts;      /* the timestamp of the last segment sent again: an older echo says nothing of the RTT */
     uint32_t retries;        /* time-outs in a row, of the retransmission or the persist timer */
     uint64_t first_unacked_at; /* when the oldest data now unacknowledged was first sent (TCP_USER_TIMEOUT) */
     uint64_t last_received_at, last_sent_at; /* last_sent_at: of data */
