@@ -1,0 +1,53 @@
+# The project's verbs. As root on Debian 12 or Ubuntu 24.04 each verb installs what it needs; see CONTRIBUTING.md.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# More words for pytest: make test PYTEST="-k memif"
+PYTEST ?=
+SANITIZED := tests/unit tests/tcp tests/sim
+
+.DEFAULT_GOAL := help
+.PHONY: help venv build demo test lint type asan bench clean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: setup.cfg setup.py pyproject.toml
+	@.ci/packages $(PYTHON)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $@
+
+venv: $(VENV)/.installed ## make .venv with greendpdk in it, editable
+
+build: venv ## compile the C engine in place
+	@$(BIN)/python -m greendpdk._build
+
+demo: build ## show unmodified apps over DPDK, in a network namespace of its own
+	@$(BIN)/python examples/demo.py
+
+test: build ## run all tests
+	@$(BIN)/python -m pytest $(PYTEST)
+
+lint: venv ## check the style of the Python files
+	@$(BIN)/ruff check .
+
+type: venv ## check the types of the Python files
+	@$(BIN)/mypy
+
+# libstdc++ comes first with libasan, since greenlet throws C++ exceptions, which ASan wants to see. Leaks are counted
+# out: CPython keeps much until the end on purpose.
+asan: venv ## run the engine's tests under AddressSanitizer and UBSan
+	@$(BIN)/python -m greendpdk._build --asan
+	@env GREENDPDK_SANITIZE=1 GREENDPDK_WITHOUT_DPDK=1 PYTHONPATH=build/asan PYTHONMALLOC=malloc \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
+	    $(BIN)/pytest $(SANITIZED) $(PYTEST)
+
+bench: build ## measure round trips and throughput
+	@$(BIN)/python benchmarks/bench.py
+
+clean: ## remove what was built, and .venv
+	@rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -f greendpdk/_native.c greendpdk/_native.*so
+	@find . -name __pycache__ -prune -exec rm -rf {} +
