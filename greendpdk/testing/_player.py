@@ -1,0 +1,204 @@
+"""Play a script that has been read: one stack on one end of a wire, the script on the other, time moved by hand.
+
+Called by script.py; calls _calls.py for system calls, _flow.py for packets, wire.py and clock.py for the stack.
+
+    next statement ─► let time pass until it is due ─► inject · call · compare the next packet that was sent
+                          each poll: frames sent ─► queue with their times; a blocked call tries again
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from greendpdk._errors import check
+from greendpdk._native import ffi, lib
+from greendpdk.testing._calls import Calls
+from greendpdk.testing._compare import Comparer
+from greendpdk.testing._lines import Call, Code, Script, Statement
+from greendpdk.testing._packet import PacketLine
+from greendpdk.testing._setup import Setup
+from greendpdk.testing.clock import US, Clock, S
+from greendpdk.testing.endpoint import address_to_c
+from greendpdk.testing.segment import Arp, Frame, build, parse
+from greendpdk.testing.wire import MAC_A, MAC_B, TURNS, Host
+
+PATIENCE = 200 * S  # how long a packet of "*" time, or one that is late, is waited for: longer than any RTO
+ROOM = 65536
+
+
+class ScriptError(AssertionError):
+    """The stack did not do what the script says."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A frame that the stack sent."""
+
+    at: int
+    frame: Frame
+
+
+class Player:
+    """One run of one script."""
+
+    def __init__(self, script: Script, setup: Setup) -> None:
+        self.script, self.setup = script, setup
+        self.clock = Clock(setup.start)
+        self.tolerance = setup.tolerance_usecs * US
+        self.statement: Statement | None = None
+        self.sent: list[Sent] = []
+        self.log: list[str] = []
+        self.host = Host(self.clock, setup.seed, **setup.engine)
+        ends = ffi.new("struct gd_port *[2]")
+        check(lib.gd_pipe_pair(setup.mtu, MAC_A, MAC_B, ends, ends + 1))
+        self.far = ends[1]
+        self._room = ffi.new("uint8_t[]", ROOM)
+        self.host.attach(ends[0], setup.local_ip, setup.prefix_length)
+        gateway = address_to_c(setup.gateway_ip)
+        check(lib.gd_stack_add_route(self.host.c, address_to_c("0.0.0.0"), 0, gateway, self.host.ifindex))
+        if not setup.arp:
+            check(lib.gd_stack_set_neighbour(self.host.c, self.host.ifindex, gateway, MAC_B))
+        self.comparer = Comparer(setup)
+        self.calls = Calls(self)
+
+    # -- time -------------------------------------------------------------------------------
+    def poll(self) -> int:
+        """Poll until the stack has nothing left to do now; return when it will have."""
+        for _ in range(TURNS):
+            deadline = self.host.poll()
+            self._collect()
+            went_on = self.calls.retry()
+            if deadline > self.clock.now and not went_on:
+                return min(deadline, self.calls.wake_at)
+        raise self.error(f"{TURNS} polls without an end")
+
+    def _collect(self) -> None:
+        while (count := lib.gd_pipe_take(self.far, self._room, ROOM, self.clock.now)) >= 0:
+            frame = parse(bytes(ffi.buffer(self._room, count)))
+            if isinstance(frame.body, Arp) and not self.setup.arp:
+                continue
+            self.sent.append(Sent(self.clock.now, frame))
+
+    def pass_time(self, until: int) -> None:
+        """Let time pass."""
+        while self.clock.jump(self.poll(), until):
+            pass
+        self.poll()
+
+    def _next_sent(self, until: int) -> Sent | None:
+        """Wait for a frame."""
+        while not self.sent:
+            if not self.clock.jump(self.poll(), until):
+                self.poll()
+                break
+        return self.sent.pop(0) if self.sent else None
+
+    def seconds(self, at: int | None = None) -> float:
+        """Return the script's time."""
+        return ((self.clock.now if at is None else at) - self.clock.start) / S
+
+    # -- statements -------------------------------------------------------------------------
+    def run(self) -> None:
+        """Play everything; ScriptError says what went wrong."""
+        try:
+            self.poll()
+            if not self.setup.arp:
+                self.sent.clear()
+            for statement in self.script.statements:
+                self.statement = statement
+                self._play(statement)
+            self._finish()
+        finally:
+            self.host.close()
+            lib.gd_port_close(self.far)
+
+    def _play(self, statement: Statement) -> None:
+        when, what = statement.when, statement.what
+        base = self.clock.now if when.relative else self.clock.start
+        start = self.clock.now if when.any else base + round(when.start * S)
+        end = start if when.to is None else base + round(when.to * S)
+        if isinstance(what, PacketLine) and not what.inbound:
+            self._expect(what, start, end, when.any)
+            return
+        if start < self.clock.now:
+            raise self.error(f"due at {self.seconds(start):.6f}, which has passed")
+        self.pass_time(start)
+        if isinstance(what, PacketLine):
+            self._inject(what)
+        elif isinstance(what, Call):
+            self.calls.begin(what, None if when.until is None else base + round(when.until * S))
+            self.poll()
+        else:
+            self._code(what)
+
+    def _inject(self, line: PacketLine) -> None:
+        frame = self.comparer.build(line)
+        self.log.append(f"{self.seconds():10.6f} < {self.comparer.inbound_text(line)}")
+        data = build(frame)
+        check(lib.gd_pipe_inject(self.far, data, len(data), self.clock.now))
+        self.poll()
+
+    def _expect(self, line: PacketLine, start: int, end: int, any_time: bool) -> None:
+        limit = self.clock.now + PATIENCE if any_time else max(end + self.tolerance, self.clock.now)
+        sent = self._next_sent(limit)
+        late = sent is None
+        if sent is None:
+            sent = self._next_sent(self.clock.now + PATIENCE)
+        if sent is None:
+            raise self.error("nothing was sent")
+        wrong = self.comparer.differences(line, sent.frame)
+        self.log.append(f"{self.seconds(sent.at):10.6f} > {self.comparer.outbound_text(sent.frame)}")
+        if not any_time and (late or not start - self.tolerance <= sent.at <= end + self.tolerance):
+            span = f"{self.seconds(start):.6f}" + (f" to {self.seconds(end):.6f}" if end != start else "")
+            wrong.insert(0, f"time: {span} expected, sent at {self.seconds(sent.at):.6f}")
+        if wrong:
+            raise self.error(*wrong, actual=self.comparer.outbound_text(sent.frame), at=sent.at)
+
+    def _code(self, code: Code) -> None:
+        host = self.host
+        names: dict[str, Any] = {
+            "state": self.calls.state,
+            "counter": lambda name: host.counters().get(name, 0),
+            "counters": host.counters,
+            "buffer_bytes": lambda: host.buffer_bytes,
+            "sockets": lambda: host.sockets,
+            "now": self.seconds(),
+        }
+        try:
+            exec(compile(code.source, self.script.name, "exec"), names)
+        except AssertionError as error:
+            detail = str(error) or "the assertion does not hold"
+            known = {fd: self.calls.state(fd) for fd in self.calls.files}
+            raise self.error(detail, f"states {known}, counters {host.counters()}") from None
+
+    def _finish(self) -> None:
+        """Nothing else was sent, no call is left, and nothing is left of the sockets once they are closed."""
+        self.calls.finish()
+        self.poll()
+        self.statement = None
+        self.nothing_else()
+        self.calls.close_all()
+        lib.gd_stack_abort_all(self.host.c)
+        self.poll()
+        if self.host.buffer_bytes or self.host.sockets:
+            raise self.error(f"left behind: {self.host.buffer_bytes} bytes of buffers, {self.host.sockets} sockets")
+
+    def nothing_else(self) -> None:
+        """Fail if a frame was sent that no line has claimed."""
+        if self.sent:
+            texts = [f"{self.seconds(one.at):.6f} {self.comparer.outbound_text(one.frame)}" for one in self.sent]
+            raise self.error("also sent: " + "; ".join(texts))
+
+    def error(self, *details: str, actual: str = "", at: int | None = None) -> ScriptError:
+        """Make the error that shows what was expected, what came, and all before."""
+        where = self.script.name
+        lines = []
+        if self.statement is not None:
+            where += f":{self.statement.line}"
+            lines.append(f"  expected  {self.statement.text}")
+        if actual:
+            lines.append(f"  actual    {self.seconds(at):.6f} > {actual}")
+        head = f"{where}: at {self.seconds():.6f} s: {'; '.join(details)}"
+        log = ["  so far"] + [f"  {entry}" for entry in self.log] if self.log else []
+        return ScriptError("\n".join([head, *lines, *log]))
