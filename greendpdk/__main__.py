@@ -1,0 +1,111 @@
+"""python -m greendpdk [options] app.py args... or -m module args...: run a program patched, unchanged.
+
+Called by the interpreter and by the console script `greendpdk`; calls monkey.patch_all and runpy. What the user
+lacks (gevent, cffi, libdpdk, the built engine) is told in one sentence with a command, and exit status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+_SETTINGS = (
+    ("vdev", "DEVARGS", "DPDK's virtual device, several parted by ';', or none (default: net_tap0)"),
+    ("pci", "ADDRESS", "PCI address of a NIC that is bound to vfio-pci"),
+    ("address", "CIDR", "the stack's address, several parted by ',' (default on net_tap: 198.18.0.2/24)"),
+    ("gateway", "IP", "where packets to other networks go"),
+    ("tap-address", "CIDR", "the kernel's end of a net_tap (default: 198.18.0.1/24)"),
+    ("mtu", "BYTES", "the port's MTU"),
+    ("mac", "MAC", "the port's Ethernet address"),
+    ("dns", "IP", "name servers to ask over the stack, several parted by ','"),
+    ("loopback", "kernel|stack", "who has 127.0.0.0/8 and ::1 (default: kernel)"),
+    ("poll", "adaptive|busy", "sleep when idle, or spin on a CPU for the least latency (default: adaptive)"),
+    ("hugepages", "off|on", "use hugepages (default: off)"),
+    ("memory", "MB", "memory for DPDK (default: 128)"),
+    ("lcore", "CPU", "the CPU for EAL"),
+    ("eal-args", "WORDS", "more arguments for rte_eal_init"),
+)
+_NEEDS = {
+    "gevent": "python -m pip install 'gevent>=24.10'",
+    "greenlet": "python -m pip install greenlet",
+    "cffi": "python -m pip install cffi",
+    "_cffi_backend": "python -m pip install cffi",
+    "greendpdk._native": "apt install libdpdk-dev pkg-config gcc && python -m pip install --force-reinstall greendpdk "
+    "(in a source tree: python -m greendpdk._build)",
+}
+
+
+def main() -> None:
+    """Run a program over the stack."""
+    options = _parser().parse_args()
+    words = [options.program, *options.args] if options.program else options.args
+    if not options.module and not words:
+        _parser().error("give a program to run: app.py, or -m module")
+    try:
+        _patch({name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name, _, _ in _SETTINGS})
+    except ImportError as error:
+        _fail(_missing(error))
+    except (ValueError, OSError, RuntimeError) as error:
+        _fail(str(error))
+    _run(options.module, words)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m greendpdk",
+        description="Run a Python program, unchanged, over greendpdk's TCP/IP stack on DPDK.",
+        epilog="Each option is also an environment variable, such as GREENDPDK_ADDRESS; an option goes before it.",
+        allow_abbrev=False,
+    )
+    for name, metavar, text in _SETTINGS:
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+    parser.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
+    parser.add_argument("program", nargs="?", metavar="app.py", help="the program")
+    parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments")
+    return parser
+
+
+def _patch(settings: dict[str, Any]) -> None:
+    from greendpdk import monkey
+
+    monkey.patch_all(**{name: value for name, value in settings.items() if value is not None})
+
+
+def _run(module: list[str] | None, words: list[str]) -> None:
+    """Go on as the interpreter would: sys.argv, sys.path[0], __main__."""
+    import runpy
+
+    if module is not None:
+        if not module:
+            _fail("-m needs the name of a module")
+        sys.argv[:] = module
+        runpy.run_module(module[0], run_name="__main__", alter_sys=True)
+        return
+    path = words[0]
+    if not os.path.exists(path):
+        _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory")
+    sys.argv[:] = words
+    if os.path.isfile(path):
+        sys.path[0] = os.path.dirname(os.path.abspath(path))  # runpy does it for folders and zip files
+    runpy.run_path(path, run_name="__main__")
+
+
+def _missing(error: ImportError) -> str:
+    name = error.name or ""
+    if "libdpdk" in str(error) or "librte" in str(error):
+        return f"greendpdk needs DPDK's libraries ({error}): apt install libdpdk-dev"
+    for need, command in _NEEDS.items():
+        if name == need or name.startswith(f"{need}.") or (need == "greendpdk._native" and "_native" in str(error)):
+            return f"greendpdk needs {need}, which is not there: {command}"
+    raise error
+
+
+def _fail(sentence: str) -> None:
+    print(f"python -m greendpdk: {sentence}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

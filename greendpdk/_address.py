@@ -1,0 +1,94 @@
+"""Addresses as Python spells them, to and from the engine's 16 bytes and a port.
+
+Called by _raw.py, _route.py, dns.py; calls gevent's resolver for names. Errors are CPython's own
+(Modules/socketmodule.c: getsockaddrarg, setipaddr), word for word where a test of it looks at the words.
+"""
+
+from __future__ import annotations
+
+import _socket
+from functools import lru_cache
+from operator import index
+from typing import Any
+
+MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, how the engine holds IPv4
+ANY4 = MAPPED + bytes(4)
+ANY6 = bytes(16)
+LOOPBACK4 = MAPPED + b"\x7f\0\0\1"
+LOOPBACK6 = bytes(15) + b"\1"
+_FLOWINFO_MAX = 0xFFFFF  # 20 bits, RFC 8200 3
+
+
+def is_any(addr: bytes) -> bool:
+    """Tell whether it is the wildcard of either family."""
+    return addr in (ANY4, ANY6)
+
+
+def is_loopback(addr: bytes) -> bool:
+    """Tell whether it is in 127.0.0.0/8 or is ::1."""
+    return (addr[12] == 127 and addr.startswith(MAPPED)) or addr == LOOPBACK6
+
+
+def parse(family: int, address: Any, caller: str) -> tuple[bytes, int]:
+    """Turn what an application passed as an address into (16 bytes, port); resolve a name if it is one."""
+    name = "AF_INET" if family == _socket.AF_INET else "AF_INET6"
+    if not isinstance(address, tuple):
+        raise TypeError(f"{caller}(): {name} address must be tuple, not {type(address).__name__}")
+    if family == _socket.AF_INET and len(address) != 2:
+        raise TypeError("AF_INET address must be a pair (host, port)")
+    if family == _socket.AF_INET6 and not 2 <= len(address) <= 4:
+        raise TypeError("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])")
+    host = _host(address[0])
+    port = index(address[1])
+    if not 0 <= port <= 0xFFFF:
+        raise OverflowError(f"{caller}(): port must be 0-65535.")
+    if len(address) > 2 and not 0 <= index(address[2]) <= _FLOWINFO_MAX:
+        raise OverflowError(f"{caller}(): flowinfo must be 0-1048575.")
+    return _literal(family, host) or _resolve(family, host), port
+
+
+def _host(host: Any) -> str:
+    if isinstance(host, bytes | bytearray):
+        host = bytes(host).decode("ascii")
+    elif not isinstance(host, str):
+        raise TypeError(f"str, bytes or bytearray expected, not {type(host).__name__}")
+    elif not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    if "\0" in host:
+        raise TypeError("host name must not contain null character")
+    return str(host)
+
+
+@lru_cache(maxsize=4096)  # one entry a peer that sendto() names again and again
+def _literal(family: int, host: str) -> bytes | None:
+    if not host:
+        return ANY4 if family == _socket.AF_INET else ANY6
+    if host in ("<broadcast>", "255.255.255.255"):
+        if family != _socket.AF_INET:
+            raise OSError("address family mismatched")
+        return MAPPED + b"\xff\xff\xff\xff"
+    try:
+        packed = _socket.inet_pton(family, host)
+    except OSError:
+        return None
+    return MAPPED + packed if family == _socket.AF_INET else packed
+
+
+def _resolve(family: int, host: str) -> bytes:
+    from gevent import get_hub, getcurrent
+
+    hub = get_hub()
+    # In the hub itself nothing may block: there the C library answers, as it does for a raw kernel socket.
+    lookup = _socket.getaddrinfo if getcurrent() is hub else hub.resolver.getaddrinfo
+    found = str(lookup(host, None, family)[0][4][0])
+    packed = _socket.inet_pton(family, found.partition("%")[0])
+    return MAPPED + packed if family == _socket.AF_INET else packed
+
+
+def show(family: int, addr: bytes, port: int) -> tuple[Any, ...]:
+    """Turn the engine's address into the tuple of the family: a pair, or four for AF_INET6."""
+    if family == _socket.AF_INET:
+        return _socket.inet_ntoa(addr[12:]), port
+    if addr == ANY4:  # an unbound AF_INET6 socket shows ::, not ::ffff:0.0.0.0
+        addr = ANY6
+    return _socket.inet_ntop(_socket.AF_INET6, addr), port, 0, 0

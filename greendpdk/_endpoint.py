@@ -1,0 +1,234 @@
+"""One connection, listener or datagram socket: what all Python objects and fds of it share.
+
+Called by _raw.py (operations), loop.Poller (events), _fds.py; calls the engine and, for the kernel's half, _socket.
+
+    made            c = engine's handle, k = None, not settled: options go to c and are kept for k
+    settled stack   c, bound to an address of ours or connected through a port of ours
+    settled kernel  k alone; c was closed, the options were replayed
+    both            c and k, bound to the same port of the wildcard: a listener, or UDP
+    closed or lost  neither: everything is EBADF (close, stop(), a forked child)
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+from gevent.monkey import get_original
+
+from greendpdk import _fds, _route
+from greendpdk._address import ANY4, ANY6, LOOPBACK4, LOOPBACK6, is_any
+from greendpdk._errors import check
+from greendpdk._native import ffi, lib
+from greendpdk._watcher import LevelWatcher, StackWatcher
+
+if TYPE_CHECKING:
+    from greendpdk._stack import Stack
+
+get_ident = get_original("_thread", "get_ident")
+_BOTH_TRIES = 32  # ephemeral ports of the stack that the kernel may have in use
+_POLL_BITS = ((1, lib.GD_READ), (4, lib.GD_WRITE), (8, lib.GD_ERR), (16, lib.GD_HUP), (0x2000, lib.GD_RDHUP))
+
+
+class Endpoint:
+    """The shared state; refs counts fds in the table and raw sockets that have none yet."""
+
+    __slots__ = (
+        "__weakref__", "c", "family", "fds", "id", "k", "options", "poller", "proto", "refs", "scratch",
+        "scratch_size", "settled", "stack", "standin", "thread", "type", "watchers", "writes_shut",
+    )  # fmt: skip
+
+    def __init__(self, stack: Stack, family: int, type: int, proto: int, c: Any = None) -> None:
+        if get_ident() != stack.thread:
+            wrong_thread()
+        if c is None:
+            out = ffi.new("struct gd_sock **")
+            check(lib.gd_sock_new(stack.c, family, type, out))
+            c = out[0]
+        self.stack, self.poller, self.thread = stack, stack.poller, stack.thread
+        self.scratch, self.scratch_size = stack.poller.scratch, stack.poller.scratch_size
+        self.family, self.type, self.proto = family, type, proto
+        self.c: Any = c
+        self.k: Any = None  # a non-blocking _socket.socket
+        self.id = lib.gd_sock_id(c)
+        self.settled = False
+        self.options: list[tuple[Any, ...]] = []
+        self.refs = 1
+        self.fds: set[int] = set()
+        self.standin: _fds.StandIn | None = None
+        self.watchers: list[StackWatcher] = []
+        stack.sockets[self.id] = self
+
+    @property
+    def open(self) -> bool:
+        """Tell whether there is anything behind it."""
+        return self.c is not None or self.k is not None
+
+    # -- readiness ---------------------------------------------------------------------------------
+
+    def ready(self) -> int:
+        """Ask for the level: GD_ bits."""
+        bits: int = lib.gd_sock_ready(self.c) if self.c is not None else 0
+        return bits | self._kernel_ready() if self.k is not None else bits
+
+    def _kernel_ready(self) -> int:
+        poll = get_original("select", "poll")()
+        poll.register(self.k, 1 | 4 | 0x2000)
+        found = dict(poll.poll(0)).get(self.k.fileno(), 0)
+        return sum(ours for theirs, ours in _POLL_BITS if found & theirs)
+
+    def post(self, bits: int) -> None:
+        """Take an event from the poller: wake who waits for it."""
+        for watcher in reversed(self.watchers):  # libev runs the last one fed first: first come, first served
+            if bits & watcher.bits and watcher.active:
+                watcher.feed(1, watcher.callback, *watcher.args)
+        if self.standin is not None:
+            self.sync()
+
+    def sync(self) -> None:
+        """Keep the stand-in fd in step."""
+        if self.standin is not None and self.c is not None:
+            self.standin.show(next(iter(self.fds)), lib.gd_sock_ready(self.c))
+
+    # -- whose it is ------------------------------------------------------------------------------
+
+    def settle_bind(self, addr: bytes, port: int) -> None:
+        """Bind in the stack, the kernel, or (the wildcard) both."""
+        if not self.settled and not _route.owns(self.stack, addr):
+            self._to_kernel().bind(self._for_kernel(addr, port))
+        elif is_any(addr) and not self.settled:
+            self._bind_both(addr, port)
+        else:
+            check(lib.gd_sock_bind(self.c, addr, port))
+        self.settled = True
+
+    def settle_peer(self, addr: bytes) -> bytes:
+        """Decide by the peer's address, before a connect; return the address to connect to."""
+        stack = self.c is not None and (self.settled and self.k is None or _route.reaches(self.stack, addr))
+        if not stack and self.c is not None:
+            self._to_kernel()
+        elif stack and self.k is not None:
+            self.k.close()  # it was bound to both
+            self.k = None
+        self.settled = True
+        if is_any(addr):  # Linux: connecting to the wildcard means this host
+            return LOOPBACK4 if addr == ANY4 else LOOPBACK6
+        return addr
+
+    def half_for(self, addr: bytes) -> bool:
+        """Tell whether an unconnected datagram to addr goes out of the stack; else there is a kernel half now."""
+        if self.c is None or (self.settled and self.k is None and not self._unbound()):
+            return self.c is not None
+        if _route.reaches(self.stack, addr):
+            return True
+        if self.k is None:
+            self.k = self._make_kernel()
+        return False
+
+    def settle_listen(self) -> None:
+        """Listen on an ephemeral port of both, as Linux does for a listen without a bind."""
+        if not self.settled:
+            self.settle_bind(ANY4 if self.family == _socket.AF_INET else ANY6, 0)
+
+    def _unbound(self) -> bool:
+        port = ffi.new("uint16_t *")
+        return bool(lib.gd_sock_getsockname(self.c, ffi.new("uint8_t[16]"), port) < 0 or port[0] == 0)
+
+    def _bind_both(self, addr: bytes, port: int) -> None:
+        check(lib.gd_sock_bind(self.c, addr, port))
+        room, bound = ffi.new("uint8_t[16]"), ffi.new("uint16_t *")
+        for left in range(_BOTH_TRIES, 0, -1):
+            check(lib.gd_sock_getsockname(self.c, room, bound))
+            kernel = self._make_kernel()
+            try:
+                kernel.bind(self._for_kernel(addr, bound[0]))
+            except OSError as error:
+                kernel.close()
+                self._renew()
+                if port or error.errno != errno.EADDRINUSE or left == 1:
+                    raise
+                check(lib.gd_sock_bind(self.c, addr, 0))
+            else:
+                self.k = kernel
+                return
+
+    def _renew(self) -> None:
+        """Take a fresh engine handle: a bind cannot be taken back."""
+        out = ffi.new("struct gd_sock **")
+        check(lib.gd_sock_new(self.stack.c, self.family, self.type, out))
+        self._drop_engine()
+        self.c, self.id = out[0], lib.gd_sock_id(out[0])
+        self.stack.sockets[self.id] = self
+        for level, name, value, length in self.options:
+            lib.gd_sock_setsockopt(self.c, level, name, ffi.NULL if value is None else value, length)
+
+    def _for_kernel(self, addr: bytes, port: int) -> tuple[Any, ...]:
+        if self.family == _socket.AF_INET:
+            return _socket.inet_ntoa(addr[12:]), port
+        return _socket.inet_ntop(_socket.AF_INET6, addr), port
+
+    def _make_kernel(self) -> _socket.socket:
+        kernel = _socket.socket(self.family, self.type, self.proto)
+        kernel.setblocking(False)
+        for level, name, value, length in self.options:
+            if value is None:
+                kernel.setsockopt(level, name, None, length)
+            else:
+                kernel.setsockopt(level, name, value)
+        return kernel
+
+    def _to_kernel(self) -> _socket.socket:
+        kernel = self.k if self.k is not None else self._make_kernel()
+        self.k = kernel
+        self._drop_engine()
+        for fd in list(self.fds):  # a number that was asked for keeps its value, and is the kernel's socket now
+            os.dup2(kernel.fileno(), fd, inheritable=False)
+        _fds.drop_stand_in(self)
+        return kernel
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """Give one reference back; the last one closes."""
+        self.refs -= 1
+        if self.refs > 0:
+            return
+        if self.k is not None:
+            self.k.close()
+            self.k = None
+        if self.c is not None:
+            if get_ident() != self.thread:  # a finaliser may run in any thread
+                self.poller.hub.loop.run_callback_threadsafe(self._drop_engine)
+            else:
+                self._drop_engine()
+        self._wake_all()
+
+    def lose(self) -> None:
+        """Forget the engine's handle without a word to the peer: the stack ends, or this is a forked child."""
+        self.c = None
+        self._wake_all()
+
+    def _drop_engine(self) -> None:
+        handle, self.c = self.c, None
+        if handle is not None and not self.stack.dead:
+            self.stack.sockets.pop(self.id, None)
+            lib.gd_sock_close(handle)
+            if not self.poller.spinning:
+                self.poller.wake()
+
+    def _wake_all(self) -> None:
+        if get_ident() != self.thread:
+            return
+        for watcher in list(self.watchers):
+            if watcher.active and (isinstance(watcher, LevelWatcher) or self.refs > 0):
+                watcher.feed(1, watcher.callback, *watcher.args)
+
+
+def wrong_thread() -> None:
+    """Refuse: the engine is not thread-safe, and the greenlets that wait are another hub's."""
+    raise RuntimeError(
+        "this socket belongs to greendpdk's stack, which is used from the native thread that started it only; "
+        "use greenlets (gevent.spawn), or a kernel socket, in other threads"
+    )

@@ -1,0 +1,115 @@
+"""The standard library's socket module over the stack.
+
+Called by applications: directly, or as `socket` after monkey.patch_all(). The class is _wrapper.py's; here are
+the functions that make sockets. All other names are gevent's, which are the standard library's.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+from typing import Any
+
+import gevent.socket as _gevent
+from gevent.socket import *  # noqa: F403
+
+from greendpdk import _fds
+from greendpdk._raw import RawSocket
+from greendpdk._wrapper import socket
+
+SocketType = socket
+_GLOBAL_DEFAULT_TIMEOUT = _gevent._GLOBAL_DEFAULT_TIMEOUT
+
+__implements__ = ["SocketType", "close", "create_connection", "create_server", "fromfd", "socket", "socketpair"]
+__all__ = sorted({*_gevent.__all__, *__implements__})  # noqa: PLE0605
+
+
+def create_connection(
+    address: tuple[Any, Any],
+    timeout: Any = _GLOBAL_DEFAULT_TIMEOUT,
+    source_address: Any = None,
+    *,
+    all_errors: bool = False,
+) -> socket:
+    """Connect to (host, port), trying each address that the name has; return the socket."""
+    host, port = address
+    errors: list[OSError] = []
+    for family, kind, proto, _, resolved in _gevent.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
+        sock = None
+        try:
+            sock = socket(family, kind, proto)
+            if timeout is not _GLOBAL_DEFAULT_TIMEOUT:
+                sock.settimeout(timeout)
+            if source_address:
+                sock.bind(source_address)
+            sock.connect(resolved)
+            errors.clear()  # an exception in here would keep this frame alive
+            return sock
+        except OSError as error:
+            if not all_errors:
+                errors.clear()
+            errors.append(error)
+            if sock is not None:
+                sock.close()
+        except BaseException:
+            if sock is not None:
+                sock.close()
+            raise
+    if not errors:
+        raise OSError("getaddrinfo returns an empty list")
+    try:
+        raise ExceptionGroup("create_connection failed", errors) if all_errors else errors[0]
+    finally:
+        errors.clear()
+
+
+def create_server(
+    address: tuple[Any, ...],
+    *,
+    family: int = _socket.AF_INET,
+    backlog: int | None = None,
+    reuse_port: bool = False,
+    dualstack_ipv6: bool = False,
+) -> socket:
+    """Return a TCP socket that is bound to address and listens."""
+    if dualstack_ipv6 and family != _socket.AF_INET6:
+        raise ValueError("dualstack_ipv6 requires AF_INET6 family")
+    sock = socket(family, _socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEPORT, 1)
+        if family == _socket.AF_INET6:
+            sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0 if dualstack_ipv6 else 1)
+        try:
+            sock.bind(address)
+        except OSError as error:
+            text = f"{error.strerror} (while attempting to bind on address {address!r})"
+            raise OSError(error.errno, text) from None
+        sock.listen(*() if backlog is None else (backlog,))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:
+    """Make a socket from a duplicate of the fd."""
+    end = _fds.adopt(fd)
+    if end is None:
+        return socket(family, type, proto, os.dup(fd))
+    end.refs += 1
+    return socket(fileno=RawSocket(end, _fds.number(end)))
+
+
+def socketpair(family: int | None = None, type: int = _socket.SOCK_STREAM, proto: int = 0) -> tuple[socket, socket]:
+    """Return two kernel sockets that are connected to each other (AF_UNIX)."""
+    family = _socket.AF_UNIX if family is None else family
+    a, b = _socket.socketpair(family, type, proto)
+    return socket(family, type, proto, a.detach()), socket(family, type, proto, b.detach())
+
+
+def close(fd: int) -> None:
+    """Close a socket by its fd, as os.close."""
+    if not _fds.forget(fd):
+        _socket.close(fd)

@@ -1,0 +1,31 @@
+"""os.close and os.sendfile that know the stack's fds.
+
+Put in place by _patch.patch_os; calls _fds.py, and the functions that were there before for all other fds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+
+def close(fd: int) -> None:
+    """Close a file descriptor; one of the stack's gives its connection back."""
+    import gevent.os
+
+    from greendpdk import _fds
+
+    if not _fds.forget(fd):
+        gevent.os.close(fd)
+
+
+def sendfile(out_fd: int, in_fd: int, offset: Any, count: int, *args: Any, **kwargs: Any) -> int:
+    """Copy in the kernel; it cannot into a stack socket, and callers (asyncio) fall back to send on this error."""
+    from gevent.monkey import get_original
+
+    from greendpdk import _fds
+
+    if _fds.endpoint(out_fd) is not None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return int(get_original("os", "sendfile")(out_fd, in_fd, offset, count, *args, **kwargs))
