@@ -108,7 +108,7 @@ def _other_end(address: ipaddress.IPv4Interface) -> ipaddress.IPv4Interface:
     for host in address.network.hosts():
         if host != address.ip:
             return ipaddress.IPv4Interface((host, address.network.prefixlen))
-    raise ConfigError("address", str(address), "its network has no room for the kernel's end of the tap: use /31 or more")
+    raise ConfigError("address", str(address), "its network has no room for the kernel's end of the tap: use /30")
 
 
 def _show(values: Iterable[object]) -> str:
@@ -131,10 +131,8 @@ def _vdev(name: str, value: Any) -> tuple[str, ...]:
         return ()
     for device in devices:
         if device == "none" or not _VDEV.fullmatch(device):
-            raise ConfigError(
-                name, device, "it must be DPDK's devargs such as 'net_tap0' or 'net_memif0,role=server', several parted "
-                "by ';', or 'none'"
-            )  # fmt: skip
+            allowed = "'net_tap0' or 'net_memif0,role=server', several parted by ';', or 'none'"
+            raise ConfigError(name, device, f"it must be DPDK's devargs such as {allowed}")
     return devices
 
 
@@ -194,11 +192,10 @@ def _dns(name: str, value: Any) -> tuple[str, ...]:
 def _mac(name: str, value: Any) -> bytes | None:
     if value is None:
         return None
-    if isinstance(value, str) and _MAC.fullmatch(value):
-        value = bytes.fromhex(value.replace(":", ""))
-    if not isinstance(value, bytes) or len(value) != 6 or value[0] & 1 or value == bytes(6):
+    six = bytes.fromhex(value.replace(":", "")) if isinstance(value, str) and _MAC.fullmatch(value) else value
+    if not isinstance(six, bytes) or len(six) != 6 or six[0] & 1 or six == bytes(6):
         raise ConfigError(name, value, "it must be the MAC address of one host, such as '02:00:00:00:00:01'")
-    return value
+    return six
 
 
 def _number(least: int, most: int, what: str) -> Callable[[str, Any], int | None]:

@@ -48,7 +48,7 @@ def start_eal(settings: Settings) -> None:
         return
     pid, before = _eal
     if pid != os.getpid():
-        raise RuntimeError("greendpdk: DPDK was started before this process was forked: start greendpdk in the child only")
+        raise RuntimeError("DPDK was started before this process was forked: start greendpdk in the child only")
     if before != words:
         raise ConfigError(
             "eal_args", shlex.join(words), f"DPDK starts once in a process, and did with {shlex.join(before)!r}: "
@@ -59,7 +59,7 @@ def start_eal(settings: Settings) -> None:
 def _run_eal(argv: list[Any], words: tuple[str, ...]) -> None:
     result = lib.gd_eal_init(len(argv), ffi.new("char *[]", argv))
     if result < 0:
-        raise error(-result, f"DPDK's EAL did not start with {shlex.join(words)!r}: {log()}")
+        raise error(-result, f"DPDK's EAL did not start with {shlex.join(words)!r}: {_said(0)}")
 
 
 def _eal_words(settings: Settings) -> tuple[str, ...]:
@@ -73,12 +73,6 @@ def _eal_words(settings: Settings) -> tuple[str, ...]:
 
 def _once() -> tuple[str, ...]:
     return "--file-prefix", f"greendpdk-{os.getpid()}"
-
-
-def log() -> str:
-    """Return the last lines that EAL and the drivers have logged."""
-    text = ffi.string(lib.gd_eal_log()).decode(errors="replace")
-    return " / ".join(line.strip() for line in text.splitlines()[-_LOG_LINES:] if line.strip())
 
 
 def open_port(devargs: str, settings: Settings, first: bool) -> Any:

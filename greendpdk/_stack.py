@@ -73,7 +73,7 @@ class Stack:
     def check_usable(self) -> None:
         """Raise unless this thread of this process may use the stack."""
         if self.dead:
-            raise RuntimeError("this greendpdk stack has ended: it was stopped, or this process was forked from its own")
+            raise RuntimeError("this greendpdk stack has ended: stopped, or left behind in a forked child")
         if self.thread != _get_ident():
             raise RuntimeError(
                 "greendpdk's stack is used from the native thread that started it only: use greenlets there "
@@ -142,8 +142,8 @@ def _make(settings: _config.Settings) -> Stack:
         for number, devargs in enumerate(settings.devices):
             stack.ports.append(_add_port(stack, devargs, first=number == 0))
         if settings.gateway:
-            nothing = ipaddress.IPv4Address(0)
-            check(lib.gd_stack_add_route(stack.c, _packed(nothing), 0, _packed(settings.gateway), stack.ports[0].ifindex))
+            everywhere = _packed(ipaddress.IPv4Address(0))
+            check(lib.gd_stack_add_route(stack.c, everywhere, 0, _packed(settings.gateway), stack.ports[0].ifindex))
         if settings.lcore is not None and settings.devices:
             os.sched_setaffinity(0, {settings.lcore})
     except BaseException:

@@ -1,0 +1,126 @@
+"""Each setting: keyword over environment over default, and an error that names it, the value and what is allowed."""
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import Any
+
+import pytest
+
+from greendpdk._config import NAMES, Settings, load
+from greendpdk._errors import ConfigError
+
+
+def test_defaults_are_net_tap_between_two_test_addresses() -> None:
+    assert load({}) == Settings(
+        vdev=("net_tap0",), pci=(), address=(ipaddress.IPv4Interface("198.18.0.2/24"),), gateway=None, mtu=None, mac=None,
+        dns=(), loopback="kernel", poll="adaptive", hugepages=False, memory=128, lcore=None, eal_args=(),
+        tap_address=ipaddress.IPv4Interface("198.18.0.1/24"))  # fmt: skip
+
+
+CPU = min(os.sched_getaffinity(0))
+GOOD: list[tuple[str, Any, Any]] = [
+    ("vdev", "net_tap0,iface=x;net_tap1", ("net_tap0,iface=x", "net_tap1")),
+    ("vdev", "none", ()),
+    ("vdev", ["net_tap0", "net_null0"], ("net_tap0", "net_null0")),
+    ("address", "10.1.2.3/8, 10.9.0.1/16", tuple(map(ipaddress.IPv4Interface, ("10.1.2.3/8", "10.9.0.1/16")))),
+    ("gateway", "198.18.0.1", ipaddress.IPv4Address("198.18.0.1")),
+    ("mtu", "9000", 9000),
+    ("mac", "02:00:5e:10:00:0a", b"\x02\x00\x5e\x10\x00\x0a"),
+    ("mac", b"\x02\0\0\0\0\1", b"\x02\0\0\0\0\1"),
+    ("dns", "192.0.2.53,192.0.2.54", ("192.0.2.53", "192.0.2.54")),
+    ("loopback", "stack", "stack"),
+    ("poll", "busy", "busy"),
+    ("hugepages", "on", True),
+    ("hugepages", False, False),
+    ("memory", "64", 64),
+    ("lcore", str(CPU), CPU),
+    ("eal_args", "--log-level '*:debug'", ("--log-level", "*:debug")),
+    ("tap_address", "198.18.0.77/24", ipaddress.IPv4Interface("198.18.0.77/24")),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), GOOD)
+def test_keyword_is_taken(name: str, value: Any, expected: Any) -> None:
+    assert getattr(load({}, **{name: value}), name) == expected
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), [case for case in GOOD if isinstance(case[1], str)])
+def test_environment_is_taken(name: str, value: str, expected: Any) -> None:
+    assert getattr(load({f"GREENDPDK_{name.upper()}": value}), name) == expected
+
+
+def test_keyword_beats_environment_and_empty_is_not_set() -> None:
+    settings = load({"GREENDPDK_MTU": "1400", "GREENDPDK_MEMORY": "64", "GREENDPDK_POLL": ""}, mtu=1300)
+    assert (settings.mtu, settings.memory, settings.poll) == (1300, 64, "adaptive")
+
+
+def test_pci_alone_replaces_the_default_tap() -> None:
+    settings = load({}, pci="0000:03:00.0;0000:03:00.1,opt=1", address="10.0.0.1/24")
+    assert settings.devices == ("0000:03:00.0", "0000:03:00.1,opt=1")
+    assert settings.tap_address is None
+
+
+@pytest.mark.parametrize(("address", "kernel"), [
+    ("10.5.0.9/16", "10.5.0.1/16"), ("10.5.0.1/16", "10.5.0.2/16"), ("10.5.0.0/31", "10.5.0.1/31"),
+])  # fmt: skip
+def test_kernel_end_of_the_tap_is_the_first_other_host(address: str, kernel: str) -> None:
+    assert str(load({}, address=address).tap_address) == kernel
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"vdev": "net tap"}, "vdev", "devargs"),
+    ({"vdev": "net_tap0;none"}, "vdev", "devargs"),
+    ({"pci": "eth0", "address": "10.0.0.1/24"}, "pci", "0000:03:00.0"),
+    ({"address": "198.18.0.2"}, "address", "CIDR"),
+    ({"address": "198.18.0.2/33"}, "address", "CIDR"),
+    ({"address": "host/24"}, "address", "CIDR"),
+    ({"address": "dhcp"}, "address", "DHCP does not work yet"),
+    ({"address": "fd00::1/64"}, "address", "IPv6 does not work yet"),
+    ({"address": "224.0.0.1/24"}, "address", "no port can have that address"),
+    ({"address": "127.0.0.1/8"}, "address", "no port can have that address"),
+    ({"address": "10.0.0.0/24"}, "address", "the network itself"),
+    ({"address": "10.0.0.255/24"}, "address", "broadcast"),
+    ({"address": "10.0.0.1/32"}, "address", "no room"),
+    ({"vdev": "net_memif0"}, "address", "only net_tap has a default"),
+    ({"vdev": "none", "address": "10.0.0.1/24"}, "address", "without a port"),
+    ({"gateway": "router"}, "gateway", "an IPv4 address"),
+    ({"gateway": "10.0.0.1"}, "gateway", "198.18.0.0/24"),
+    ({"mtu": "500"}, "mtu", "from 576 to 65000"),
+    ({"mtu": "big"}, "mtu", "from 576 to 65000"),
+    ({"mac": "02:00:00"}, "mac", "MAC address of one host"),
+    ({"mac": "01:00:5e:00:00:01"}, "mac", "MAC address of one host"),
+    ({"mac": bytes(6)}, "mac", "MAC address of one host"),
+    ({"dns": "dns.example"}, "dns", "an IPv4 address"),
+    ({"loopback": "both"}, "loopback", "kernel, stack"),
+    ({"poll": "lazy"}, "poll", "adaptive, busy"),
+    ({"hugepages": "yes"}, "hugepages", "off, on"),
+    ({"memory": "1"}, "memory", "from 16 to"),
+    ({"lcore": "-1"}, "lcore", "the number of a CPU"),
+    ({"lcore": "99999"}, "lcore", "may run on these CPUs"),
+    ({"eal_args": "'open"}, "eal_args", "as a shell would take them"),
+    ({"tap_address": "198.18.0.1/24,198.18.0.9/24"}, "tap_address", "has one address"),
+    ({"tap_address": "198.18.0.2/24"}, "tap_address", "the stack's own address"),
+    ({"vdev": "net_null0", "address": "10.0.0.1/24", "tap_address": "10.0.0.2/24"}, "tap_address", "no net_tap"),
+]
+
+
+@pytest.mark.parametrize(("given", "name", "allowed"), BAD)
+def test_bad_value_names_itself_the_setting_and_what_is_allowed(given: dict[str, Any], name: str, allowed: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({}, **given)
+    text = str(caught.value)
+    assert text.startswith(f"{name} (GREENDPDK_{name.upper()}) is ")
+    assert allowed in text
+    if name in given and isinstance(given[name], str) and ";" not in given[name]:
+        assert given[name].split(",")[0] in text
+
+
+def test_every_setting_has_a_good_and_a_bad_case() -> None:
+    assert {name for name, _, _ in GOOD} | {"pci"} == set(NAMES)
+    assert {name for _, name, _ in BAD} == set(NAMES)
+
+
+def test_unknown_setting_lists_those_there_are() -> None:
+    with pytest.raises(TypeError, match="unknown setting 'adress'; there are: vdev, pci, address"):
+        load({}, adress="10.0.0.1/24")
