@@ -13,8 +13,8 @@ from greendpdk._errors import ConfigError
 
 def test_defaults_are_net_tap_between_two_test_addresses() -> None:
     assert load({}) == Settings(
-        vdev=("net_tap0",), pci=(), address=(ipaddress.IPv4Interface("198.18.0.2/24"),), gateway=None, mtu=None, mac=None,
-        dns=(), loopback="kernel", poll="adaptive", hugepages=False, memory=128, lcore=None, eal_args=(),
+        vdev=("net_tap0",), pci=(), address=(ipaddress.IPv4Interface("198.18.0.2/24"),), gateway=None, mtu=None,
+        mac=None, dns=(), loopback="kernel", poll="adaptive", hugepages=False, memory=128, lcore=None, eal_args=(),
         tap_address=ipaddress.IPv4Interface("198.18.0.1/24"))  # fmt: skip
 
 

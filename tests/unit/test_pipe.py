@@ -1,5 +1,5 @@
-"""Invariant: a pipe without faults delivers every frame once, in order, at the time its delay and rate give; with faults
-the same seed does the same again, and what a fault does not name does not happen.
+"""Invariant: a pipe without faults delivers every frame once, in order, at the time its delay and rate give; with
+faults the same seed does the same again, and what a fault does not name does not happen.
 """
 from __future__ import annotations
 

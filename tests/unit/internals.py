@@ -1,0 +1,86 @@
+"""Compile the engine once more, without DPDK, with its internals declared: ffi and lib for the tests beside.
+
+Called by conftest.py; calls greendpdk/_build.py for sources and flags, and the C compiler, two files at a time. What
+was built is kept in build/unit under a hash of all that went into it.
+"""
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+NAME = "_gd_internals"
+PREAMBLE = """
+#include "core/stack.h"
+#include "core/net/neigh.h"
+#include "core/util/checksum.h"
+#include "core/util/table.h"
+"""
+
+
+def load_file(name: str, path: Path) -> ModuleType:
+    """Import a file that is in no package we may import yet."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(words: list[str]) -> None:
+    """Run a compiler; show what it said if it failed."""
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
+
+
+def digest(paths: list[Path], words: list[str]) -> str:
+    """Hash the files' names and contents, and the words."""
+    sha = hashlib.sha256("\0".join([*words, sys.version]).encode())
+    for path in paths:
+        sha.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def build() -> Path:
+    """Return the extension module's file, compiled if need be."""
+    maker = load_file("_gd_build", ROOT / "greendpdk" / "_build.py")
+    compile_words, link_words = maker.flags(False)
+    compiler = (os.environ.get("CC") or ("ccache gcc" if shutil.which("ccache") else "gcc")).split()
+    headers = [path for pattern in ("*.h", "*.def", "*.c") for path in maker.CORE.rglob(pattern)]
+    cdef = HERE / "internals.cdef.h"
+    inputs = sorted([*headers, cdef, Path(__file__), ROOT / "greendpdk" / "_build.py"])
+    folder = ROOT / "build" / "unit" / digest(inputs, [*compiler, *compile_words, *link_words])
+    target = folder / f"{NAME}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if target.exists():
+        return target
+    work = folder.with_name(f"{folder.name}.{os.getpid()}")
+    work.mkdir(parents=True, exist_ok=True)
+    ffi = maker.make(NAME, False, cdef=cdef.read_text(), preamble=PREAMBLE)
+    ffi.emit_c_code(str(work / f"{NAME}.c"))
+    words = [*compiler, "-c", "-fPIC", *compile_words, f"-I{ROOT / 'greendpdk'}", f"-I{sysconfig.get_path('include')}"]
+    sources = [work / f"{NAME}.c", *maker.sources(False)]
+    objects = [str(work / f"{number}.o") for number in range(len(sources))]
+    with ThreadPoolExecutor(2) as pool:
+        jobs = zip(sources, objects, strict=True)
+        list(pool.map(lambda job: run([*words, str(job[0]), "-o", job[1]]), jobs))
+    run([*compiler, "-shared", *objects, "-o", str(work / target.name), *link_words])
+    folder.mkdir(exist_ok=True)
+    (work / target.name).replace(target)
+    shutil.rmtree(work)
+    return target
+
+
+def load() -> Any:
+    """Return the compiled module, with its `ffi` and `lib`."""
+    return load_file(NAME, build())
