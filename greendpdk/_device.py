@@ -10,6 +10,7 @@ import errno
 import fcntl
 import ipaddress
 import os
+import re
 import shlex
 import socket
 import stat
@@ -29,7 +30,8 @@ CAP_NET_ADMIN = 12  # <linux/capability.h>
 TUN = "/dev/net/tun"
 _LOG_LINES = 6  # of the drivers' words shown in an error: a failed probe writes three or four
 
-_eal: tuple[int, tuple[str, ...]] | None = None  # the process that started EAL, and its words
+_eal: tuple[int, dict[str, Any]] | None = None  # the process that started EAL, and what it was started with
+_eal_failed = ""
 
 
 def start_eal(settings: Settings) -> None:
@@ -40,39 +42,46 @@ def start_eal(settings: Settings) -> None:
             "vdev", ";".join(settings.devices), "this greendpdk was built without DPDK: install it (apt install "
             "libdpdk-dev pkg-config) and build greendpdk again, or use vdev=none"
         )  # fmt: skip
-    words = _eal_words(settings)
+    wanted: dict[str, Any] = {name: getattr(settings, name) for name in ("hugepages", "memory", "eal_args")}
+    wanted["pci"] = bool(settings.pci)
     if _eal is None:
-        argv = [ffi.new("char[]", word.encode()) for word in ("greendpdk", *words, *_once())]
-        _run_eal(argv, words)
-        _eal = (os.getpid(), words)
+        _run_eal(settings)
+        _eal = (os.getpid(), wanted)
         return
     pid, before = _eal
     if pid != os.getpid():
         raise RuntimeError("DPDK was started before this process was forked: start greendpdk in the child only")
-    if before != words:
-        raise ConfigError(
-            "eal_args", shlex.join(words), f"DPDK starts once in a process, and did with {shlex.join(before)!r}: "
-            "hugepages, memory, lcore, pci and eal_args cannot change until the program ends"
-        )  # fmt: skip
+    for name, value in wanted.items():
+        if value != before[name]:
+            allowed = f"DPDK starts once in a process, and did with {before[name]!r}: that holds until the program ends"
+            raise ConfigError(name, getattr(settings, name), allowed)
 
 
-def _run_eal(argv: list[Any], words: tuple[str, ...]) -> None:
+def _run_eal(settings: Settings) -> None:
+    global _eal_failed
+    if _eal_failed:
+        raise RuntimeError(f"DPDK cannot be started twice in a process, and failed the first time: {_eal_failed}")
+    words = _eal_words(settings)
+    argv = [ffi.new("char[]", word.encode()) for word in ("greendpdk", *words)]
     result = lib.gd_eal_init(len(argv), ffi.new("char *[]", argv))
-    if result < 0:
-        raise error(-result, f"DPDK's EAL did not start with {shlex.join(words)!r}: {_said(0)}")
+    if result >= 0:
+        return
+    # Among its usage text are the lines that matter.
+    said = [line.strip() for line in _log().splitlines() if line.startswith(("EAL:", "greendpdk:"))]
+    _eal_failed = " / ".join(said[-_LOG_LINES:])
+    if settings.eal_args and result == -errno.EINVAL:
+        raise ConfigError("eal_args", shlex.join(settings.eal_args), f"EAL does not start with that: {_eal_failed}")
+    hint = "; reserve huge pages (sysctl vm.nr_hugepages=256) or use hugepages=off" if settings.hugepages else ""
+    raise error(-result, f"DPDK's EAL did not start with {shlex.join(words)!r}: {_eal_failed}{hint}")
 
 
-def _eal_words(settings: Settings) -> tuple[str, ...]:
-    cpu = settings.lcore if settings.lcore is not None else min(os.sched_getaffinity(0))
-    words = ["-m", str(settings.memory), "--lcores", f"0@{cpu}", "--no-telemetry"]
+def _eal_words(settings: Settings) -> list[str]:
+    # One lcore, so that EAL starts no worker threads; which CPU it names is without effect, as we take it back.
+    words = ["-m", str(settings.memory), "--lcores", f"0@{min(os.sched_getaffinity(0))}", "--no-telemetry"]
     words += ["--in-memory"] if settings.hugepages else ["--no-huge", "--no-shconf"]
     # With PCI on, EAL would take every NIC that it finds: an address that no NIC has allows none until it is asked for.
     words += ["-a", "0000:00:00.0"] if settings.pci else ["--no-pci"]
-    return (*words, *settings.eal_args)
-
-
-def _once() -> tuple[str, ...]:
-    return "--file-prefix", f"greendpdk-{os.getpid()}"
+    return [*words, "--file-prefix", f"greendpdk-{os.getpid()}", *settings.eal_args]
 
 
 def open_port(devargs: str, settings: Settings, first: bool) -> Any:
@@ -83,13 +92,14 @@ def open_port(devargs: str, settings: Settings, first: bool) -> Any:
     mac = ffi.new("uint8_t[6]", settings.mac) if first and settings.mac else ffi.NULL
     wanted = {"devargs": text, "mtu": settings.mtu or 0, "mac": mac, "offload": 1}
     out = ffi.new("struct gd_port **")
-    before = len(log_text())
+    before = len(_log())
     result = lib.gd_dpdk_open(ffi.new("struct gd_dpdk_settings *", wanted), out)
     if result >= 0:
         return out[0]
     said = _said(before)
     if result == -errno.EMSGSIZE:
-        raise ConfigError("mtu", settings.mtu, f"the driver of {name} does not take it: {said}")
+        ours = re.search("greendpdk: (.*?)( / |$)", said)
+        raise ConfigError("mtu", settings.mtu, f"the driver of {name} does not take it: {ours[1] if ours else said}")
     if result == -errno.ENODEV:
         setting = "pci" if devargs in settings.pci else "vdev"
         raise ConfigError(setting, devargs, f"DPDK finds no such device, or no driver for it: {said}")
@@ -98,15 +108,15 @@ def open_port(devargs: str, settings: Settings, first: bool) -> Any:
     raise error(-result, f"DPDK did not open {devargs!r}: {said}")
 
 
-def log_text() -> str:
-    """Return all that is kept of the log."""
+def _log() -> str:
+    """Return what is kept of EAL's and the drivers' words."""
     text: str = ffi.string(lib.gd_eal_log()).decode(errors="replace")
     return text
 
 
 def _said(before: int) -> str:
     """Return what was logged since the log was that long; all of it when old lines have made room."""
-    text = log_text()
+    text = _log()
     lines = (text[before:] if len(text) > before else text).splitlines()
     return " / ".join(line.strip() for line in lines[-_LOG_LINES:] if line.strip()) or "no word from the driver"
 

@@ -55,6 +55,7 @@ class Stack:
     dead: bool = False
     poller: Any = None
     device_fds: list[tuple[int, str]] = field(default_factory=list)
+    cpus: set[int] | None = None  # where the thread may run again after stop, if `lcore` bound it
 
     def now(self) -> int:
         """Return the stack's time in nanoseconds (CLOCK_MONOTONIC)."""
@@ -145,6 +146,7 @@ def _make(settings: _config.Settings) -> Stack:
             everywhere = _packed(ipaddress.IPv4Address(0))
             check(lib.gd_stack_add_route(stack.c, everywhere, 0, _packed(settings.gateway), stack.ports[0].ifindex))
         if settings.lcore is not None and settings.devices:
+            stack.cpus = os.sched_getaffinity(0)
             os.sched_setaffinity(0, {settings.lcore})
     except BaseException:
         _free(stack)
@@ -210,6 +212,8 @@ def _finish(stack: Stack, timeout: float) -> None:
 def _free(stack: Stack) -> None:
     handle, stack.c = stack.c, ffi.NULL
     stack.ports = []
+    if stack.cpus is not None:
+        os.sched_setaffinity(0, stack.cpus)
     if handle != ffi.NULL:
         lib.gd_stack_free(handle)
 

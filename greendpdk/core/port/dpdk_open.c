@@ -14,6 +14,7 @@
 
 #include <rte_dev.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 
 #include <errno.h>
@@ -124,6 +125,11 @@ static int configure(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settin
     result = rte_eth_dev_configure(dpdk->id, 1, 1, &conf);
     if (result < 0)
         return result;
+    /* The kernel's end of a tap, too; a driver without the call has been told by the configuration. */
+    if (settings->mtu)
+        result = rte_eth_dev_set_mtu(dpdk->id, (uint16_t)settings->mtu);
+    if (result < 0 && result != -ENOTSUP)
+        return result;
     result = rte_eth_dev_adjust_nb_rx_tx_desc(dpdk->id, &rx, &tx);
     if (result < 0)
         return result;
@@ -138,21 +144,24 @@ static int configure(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settin
     return result < 0 ? result : rte_eth_dev_start(dpdk->id);
 }
 
-/* 0, or -EMSGSIZE: ethdev would refuse that MTU. */
+/* 0, or -EMSGSIZE: ethdev would refuse that MTU; the log says what it takes. */
 static int choose_mtu(struct gd_dpdk *dpdk, uint32_t wanted, const struct rte_eth_dev_info *info)
 {
     uint16_t mtu;
     int result = rte_eth_dev_get_mtu(dpdk->id, &mtu);
-    uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+    uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN, most = info->max_mtu;
 
     if (result < 0)
         return result;
     dpdk->port.mtu = wanted ? wanted : mtu;
     if (info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu)
         overhead = info->max_rx_pktlen - info->max_mtu;
-    if (wanted && (wanted < info->min_mtu || wanted > info->max_mtu || wanted + overhead > info->max_rx_pktlen))
-        return -EMSGSIZE;
-    return 0;
+    if (info->max_rx_pktlen > overhead && info->max_rx_pktlen - overhead < most)
+        most = info->max_rx_pktlen - overhead;
+    if (!wanted || (wanted >= info->min_mtu && wanted <= most))
+        return 0;
+    rte_log(RTE_LOG_ERR, RTE_LOGTYPE_USER1, "greendpdk: %s takes %u to %u\n", dpdk->driver, info->min_mtu, most);
+    return -EMSGSIZE;
 }
 
 /* Our address on the wire; see the head of the file for net_tap. */

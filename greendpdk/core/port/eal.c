@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOG_KEEP 4096 /* bytes of the last lines: what a failed probe says takes some 500 */
+#define LOG_KEEP 16384 /* bytes of the last lines: EAL's usage text takes 5,000, what a failed probe says some 500 */
 
 static FILE *log_stream;
 static char log_text[LOG_KEEP]; /* written under the stream's lock */
