@@ -1,0 +1,82 @@
+"""One test body, two sockets: each test here runs on gevent's kernel sockets and on the stack's.
+
+The stack has no port: 127.0.0.1 is its own loopback, so neither a device nor a privilege is needed.
+"""
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import gevent.select
+import gevent.selectors
+import gevent.socket
+import gevent.ssl
+import pytest
+
+from greendpdk import _stack, loop
+
+loop.install()  # before the first hub of this process
+
+
+@pytest.fixture(scope="package")
+def stack() -> Iterator[Any]:
+    """Run one stack for all tests of this folder."""
+    started = _stack.start(vdev="none", loopback="stack")
+    yield started
+    _stack.stop(timeout=1)
+
+
+@pytest.fixture(autouse=True)
+def limit() -> Iterator[None]:
+    """Fail, rather than hang, and let no socket of one test be collected in another."""
+    with gevent.Timeout(20):
+        yield
+    gc.collect()
+
+
+@pytest.fixture(params=["kernel", "stack"])
+def net(request: pytest.FixtureRequest) -> SimpleNamespace:
+    """Give the modules of one kind."""
+    if request.param == "kernel":
+        return SimpleNamespace(kind="kernel", socket=gevent.socket, ssl=gevent.ssl, select=gevent.select)
+    request.getfixturevalue("stack")
+    from greendpdk import select, socket, ssl
+
+    return SimpleNamespace(kind="stack", socket=socket, ssl=ssl, select=select)
+
+
+@pytest.fixture
+def sock(net: SimpleNamespace) -> Iterator[Any]:
+    """Make a fresh stream socket."""
+    with net.socket.socket() as made:
+        yield made
+
+
+@pytest.fixture
+def listener(net: SimpleNamespace) -> Iterator[Any]:
+    """Make a listener on an ephemeral port of the loopback."""
+    with net.socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        made.listen()
+        yield made
+
+
+@pytest.fixture
+def pair(net: SimpleNamespace, listener: Any) -> Iterator[tuple[Any, Any]]:
+    """Connect two sockets: (client, server)."""
+    client = net.socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+    with client, server:
+        yield client, server
+
+
+@pytest.fixture
+def udp(net: SimpleNamespace) -> Iterator[tuple[Any, Any]]:
+    """Make two bound datagram sockets."""
+    with net.socket.socket(type=net.socket.SOCK_DGRAM) as a, net.socket.socket(type=net.socket.SOCK_DGRAM) as b:
+        a.bind(("127.0.0.1", 0))
+        b.bind(("127.0.0.1", 0))
+        yield a, b
