@@ -4,7 +4,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from greendpdk._native import lib
+from greendpdk._native import ffi, lib
 
 STUB = Path(__file__).parent.parent / "greendpdk" / "_native.pyi"
 
@@ -30,14 +30,5 @@ def test_stub_names_what_the_engine_has() -> None:
 
 
 def test_stub_takes_as_many_arguments_as_the_engine() -> None:
-    wrong = []
-    for name, count in names().items():
-        if count < 0 or not hasattr(lib, name):
-            continue
-        try:
-            getattr(lib, name)(*[None] * (count + 1))
-        except TypeError as error:  # cffi counts before it converts, so nothing is called
-            if f"takes {count} argument" not in str(error) and f"expected {count} argument" not in str(error) \
-                    and "takes no arguments" not in str(error):
-                wrong.append(f"{name}: {error}")
-    assert wrong == []
+    functions = {name: count for name, count in names().items() if count >= 0 and hasattr(lib, name)}
+    assert functions == {name: len(ffi.typeof(getattr(lib, name)).args) for name in functions}
