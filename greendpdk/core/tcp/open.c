@@ -161,7 +161,7 @@ int gd_tcp_accept(struct gd_sock *sock, struct gd_sock **out)
 
 uint32_t gd_tcp_ready(struct gd_sock *sock)
 {
-    const struct gd_tcb *tcb = gd_tcb(sock);
+    struct gd_tcb *tcb = gd_tcb(sock);
     uint32_t bits = sock->error != 0 ? GD_ERR | GD_READ | GD_WRITE : 0;
 
     if (tcb->state == GD_LISTEN)
@@ -176,6 +176,8 @@ uint32_t gd_tcp_ready(struct gd_sock *sock)
         bits |= GD_READ | GD_RDHUP;
     if (sock->shut_wr || (gd_tcp_snd_room(tcb) > 0 && gd_tcp_snd_room(tcb) >= tcb->snd.len / 2))
         bits |= GD_WRITE;
+    else
+        tcb->want_write = true; /* who asks will wait, as Linux's tcp_poll sets SOCK_NOSPACE */
     if (sock->shut_wr && (tcb->fin_received || sock->shut_rd))
         bits |= GD_HUP;
     return bits;
