@@ -65,10 +65,13 @@ class RawSocket(RawTransfer):
             self.end.settle_bind(addr, port)
             self._done(0)
 
-    def settle(self, address: Any, caller: str) -> None:
-        """Decide by the peer whose socket this is."""
-        if self._engine() is not None:
-            self.end.settle_peer(parse(self.family, address, caller)[0])
+    def settle(self, address: Any) -> Any:
+        """Decide by the peer whose socket this is; return the address, resolved if it is the stack's."""
+        if self._engine() is None:
+            return address
+        addr, port = parse(self.family, address, "connect")
+        addr = self.end.settle_peer(addr)
+        return address if self.end.c is None else show(self.family, addr, port)
 
     def connect_ex(self, address: Any) -> int:
         """Begin to connect, or tell how it goes: an errno, 0 when it is done."""

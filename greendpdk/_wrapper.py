@@ -223,7 +223,7 @@ class socket(_kernel_socket):  # type: ignore[misc,valid-type]
         raw = self._sock
         _refuse_foreign_thread(raw, address)
         if raw.__class__ is RawSocket:
-            raw.settle(address, "connect")
+            address = raw.settle(address)
             self._settled()
         super()._internal_connect(address)
 
