@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # More words for pytest: make test PYTEST="-k memif"
 PYTEST ?=
-SANITIZED := tests/unit tests/tcp tests/sim
+SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv build demo test lint type asan bench clean
