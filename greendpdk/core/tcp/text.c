@@ -46,8 +46,6 @@ static void advance(struct gd_tcb *tcb, uint32_t seq)
 static void schedule_ack(struct gd_tcb *tcb, uint32_t bytes, uint64_t now)
 {
     tcb->unacked_in += bytes;
-    if (bytes > tcb->rcv_mss)
-        tcb->rcv_mss = bytes;
     if (tcb->sock.options.quickack || tcb->unacked_in >= 2 * tcb->rcv_mss) {
         tcb->ack_now = true;
     } else if (!tcb->ack_later) {
@@ -133,6 +131,8 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     }
     if (!store(tcb, segment))
         return false;
+    if (segment->len > tcb->rcv_mss)
+        tcb->rcv_mss = segment->len;
     advance(tcb, segment->seq + segment->len);
     gd_sock_wake(&tcb->sock, GD_READ);
     schedule_ack(tcb, tcb->rcv_nxt - before, now);
