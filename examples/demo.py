@@ -9,8 +9,10 @@ if "inside" not in sys.argv:  # a network namespace of our own: it ends with us,
     options = ["--net"] if os.geteuid() == 0 else ["--net", "--map-root-user"]
     sys.exit(subprocess.call(["unshare", *options, sys.executable, __file__, "inside"]))
 
-import greendpdk
-from greendpdk import monkey
+os.environ["no_proxy"] = "*"
+
+import greendpdk  # noqa: E402
+from greendpdk import monkey  # noqa: E402
 
 monkey.patch_all()
 
@@ -31,7 +33,7 @@ def report(before: dict[str, int]) -> None:
         print(f"  {name:24}{before[name]:>12,}{after[name]:>12,}")
     rows = subprocess.run(["ss", "-tanH"], capture_output=True, text=True, check=True).stdout.splitlines()
     ours = [row for row in rows if row.split()[3].startswith(f"{STACK}:")]
-    print("  the kernel's TCP sockets (its own end of the connection):", *rows, sep="\n    ")
+    print("  the kernel's TCP sockets (its own end of the connection):", *(rows or ["none"]), sep="\n    ")
     print(f"  of these at the stack's address {STACK}: {len(ours) or 'none'}\n")
     if ours or max(after[f"net_tap0.{way}_bytes"] - before[f"net_tap0.{way}_bytes"] for way in ("rx", "tx")) < SIZE:
         sys.exit("this did not go over DPDK")
@@ -46,9 +48,12 @@ report(counters)
 print("requests over DPDK, fetching from Flask on the kernel's side")
 counters = greendpdk.counters()
 command = [sys.executable, os.path.join(os.path.dirname(__file__), "flask_app.py"), KERNEL, "8000"]
-with subprocess.Popen(command, stderr=subprocess.DEVNULL) as kernel_side, requests.Session() as session:
+kernel_side = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+try:
+    session = requests.Session()
     session.mount("http://", requests.adapters.HTTPAdapter(max_retries=Retry(connect=8, backoff_factor=0.1)))
     answer = session.get(f"http://{KERNEL}:8000/bytes/{SIZE}", timeout=10)
     print(len(answer.content), "bytes fetched")
-    report(counters)
-    kernel_side.terminate()
+    report(counters)  # the session has kept its connection: the kernel's end of it is in the list
+finally:
+    kernel_side.kill()

@@ -56,6 +56,7 @@ class Namespace:
     def __init__(self) -> None:
         self.name = f"gd-{os.getpid()}-{next(_serial)}"
         self.programs: list[subprocess.Popen[Any]] = []
+        self.resources = contextlib.ExitStack()  # what is to be closed with it
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         self.ip("link", "set", "lo", "up")
 
@@ -109,6 +110,7 @@ class Namespace:
         """End the programs and remove the namespace."""
         for program in self.programs:
             end(program)
+        self.resources.close()
         _remove(self.name)
 
 

@@ -45,14 +45,14 @@ class Remote:
 class Side:
     """A process that owns one end: kind "stack" runs over greendpdk, "kernel" and "gevent" over Linux."""
 
-    def __init__(self, net: Namespace, kind: str, address: str, **settings: str) -> None:
+    def __init__(self, net: Namespace, kind: str, address: str, /, **settings: str) -> None:
         self.net, self.kind, self.address = net, kind, address
         self.futures: dict[int, Future[Any]] = {}
         self.numbers = itertools.count()
         self.lock = threading.Lock()
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in close)
+        self.log = net.resources.enter_context(tempfile.TemporaryFile("w+"))
         ours, theirs = socket.socketpair()
-        self.control = ours
+        self.control = net.resources.enter_context(ours)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GREENDPDK_")}
         environment |= {f"GREENDPDK_{name.upper()}": value for name, value in settings.items()}
         environment["PYTHONPATH"] = str(ROOT)
@@ -110,14 +110,12 @@ class Side:
 
     def close(self, grace: float = 5.0) -> int:
         """End the process as a program ends, and return its status."""
-        self.control.shutdown(socket.SHUT_RDWR)
+        self.control.shutdown(socket.SHUT_WR)
         try:
             status = self.process.wait(grace)
         except subprocess.TimeoutExpired:
             status = end(self.process, 1.0)
         self.reader.join()
-        self.control.close()
-        self.log.close()
         return status
 
     def output(self) -> str:

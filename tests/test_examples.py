@@ -28,7 +28,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GREENDPDK_")}
-    return kept | {"PYTHONPATH": str(EXAMPLES.parent), "PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONPATH": str(EXAMPLES.parent), "PYTHONUNBUFFERED": "1", "no_proxy": "*"}
 
 
 @pytest.fixture
@@ -98,9 +98,9 @@ def test_every_example_is_tested_and_short() -> None:
 def test_flask_app(net: Namespace, start: Start, words: tuple[str, ...]) -> None:
     start("-m", "greendpdk", *words)
     knock(net, (STACK, 8080)).close()
-    done = net.run(["curl", "-sS", f"http://{STACK}:8080/"])
+    done = net.run(["curl", "--noproxy", "*", "-sS", f"http://{STACK}:8080/"])
     assert done.stdout == f"Hello {KERNEL}, from Flask.\n"
-    done = net.run(["curl", "-sS", f"http://{STACK}:8080/bytes/100000"], text=False)
+    done = net.run(["curl", "--noproxy", "*", "-sS", f"http://{STACK}:8080/bytes/100000"], text=False)
     assert done.stdout == bytes(100000)
 
 
@@ -165,7 +165,7 @@ def test_https_server(net: Namespace, start: Start, tmp_path: Path) -> None:
                    check=True, capture_output=True)
     start("-m", "greendpdk", "examples/https_server.py", STACK, "8443", *files)
     knock(net, (STACK, 8443)).close()
-    done = net.run(["curl", "-sS", "--cacert", files[0], f"https://{STACK}:8443/examples/udp.py"])
+    done = net.run(["curl", "--noproxy", "*", "-sS", "--cacert", files[0], f"https://{STACK}:8443/examples/udp.py"])
     assert done.stdout == (EXAMPLES / "udp.py").read_text()
 
 

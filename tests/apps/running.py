@@ -34,11 +34,14 @@ class App:
 
     def __init__(self, net: Namespace, folder: Path, *arguments: str) -> None:
         self.net, self.file = net, folder / "counters.json"
-        self.log = open(folder / "log", "w+")  # noqa: SIM115 (closed in finish)
+        self.log = folder / "log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GREENDPDK_")}
-        environment |= {"PYTHONPATH": str(HERE.parent.parent), "PYTHONUNBUFFERED": "1"}
-        self.process = net.popen([sys.executable, str(HERE / "runner.py"), str(self.file), *arguments],
-                                 cwd=PROGRAMS, stdout=self.log, stderr=subprocess.STDOUT, env=environment)
+        environment |= {"PYTHONPATH": str(HERE.parent.parent), "PYTHONUNBUFFERED": "1", "no_proxy": "*"}
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # requests lets them win over Session.verify
+            environment.pop(name, None)
+        with self.log.open("w") as log:
+            self.process = net.popen([sys.executable, str(HERE / "runner.py"), str(self.file), *arguments],
+                                     cwd=PROGRAMS, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
     def wait_for(self, port: int) -> None:
         """Wait until the app listens on the stack's address."""
@@ -51,8 +54,7 @@ class App:
 
     def output(self) -> str:
         """Return what the app has printed."""
-        self.log.seek(0)
-        return self.log.read()
+        return self.log.read_text()
 
     def finish(self) -> dict[str, int]:
         """End the app as Ctrl-C does and return greendpdk's counters."""
@@ -66,9 +68,7 @@ class App:
         return json.loads(self.output().splitlines()[-1]), self._counters()
 
     def _counters(self) -> dict[str, int]:
-        text = self.output()
-        self.log.close()
-        assert self.file.exists(), text
+        assert self.file.exists(), self.output()
         counters: dict[str, int] = json.loads(self.file.read_text())
         return counters
 
@@ -140,5 +140,5 @@ def serving(net: Namespace, certificate: tuple[Path, Path] | None = None) -> Ite
 
 def curl(net: Namespace, *words: str) -> bytes:
     """Fetch with curl, on kernel sockets."""
-    body: bytes = net.run(["curl", "-sS", "--fail", "--max-time", "20", *words], text=False).stdout
+    body: bytes = net.run(["curl", "-sS", "--noproxy", "*", "--fail", "--max-time", "20", *words], text=False).stdout
     return body

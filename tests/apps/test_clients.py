@@ -51,7 +51,6 @@ def test_requests_refuses_an_unknown_certificate(
         app = App(net, tmp_path, "fetch_requests.py", server.url)
         assert app.process.wait(PATIENCE) == 1
         assert "CERTIFICATE_VERIFY_FAILED" in app.output()
-        app.log.close()
 
 
 @pytest.mark.needs("openssl")

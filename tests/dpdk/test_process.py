@@ -22,6 +22,8 @@ def test_bytes_go_through_the_port_and_not_through_the_kernels_tcp(
     listener = stack.listen()
     connected = kernel.connect(tuple(listener.getsockname()))
     accepted, _ = listener.accept()
+    assert workers.kernel_connections(stack.pid) == []
+    assert len(workers.kernel_connections(kernel.pid)) == 1
     before = stack.call("greendpdk", "counters")
     digest = kernel.begin(workers.send_stream, connected, 1_000_000, 3)
     assert stack.run(workers.receive_stream, accepted) == (1_000_000, digest.result(30))
@@ -32,9 +34,7 @@ def test_bytes_go_through_the_port_and_not_through_the_kernels_tcp(
     for name in ("net_tap0.rx_bytes", "net_tap0.tx_bytes"):
         assert 1_000_000 < after[name] - before[name] < 1_500_000
     assert after["tcp_in"] > before["tcp_in"]
-    assert workers.kernel_connections(stack.pid) == []
-    assert workers.kernel_connections(kernel.pid) != []
-    assert "198.18.0.2" not in net.ip("address")
+    assert "198.18.0.2/" not in net.ip("address")
 
 
 def test_idle_stack_uses_no_cpu(stack: Side, kernel: Side) -> None:
@@ -71,8 +71,7 @@ def test_stack_socket_is_dead_in_a_forked_child_and_alive_in_the_parent(stack: S
 def test_stack_stops_and_starts_again(stack: Side, kernel: Side) -> None:
     listener = stack.listen()
     for _ in range(2):
-        stack.call("greendpdk", "stop")
-        stack.call("greendpdk", "start")
+        stack.run(workers.restart)
         again = stack.listen()
         connected = kernel.connect(tuple(again.getsockname()))
         accepted, _ = again.accept()
@@ -110,12 +109,10 @@ def test_script_that_sends_and_ends_at_once_loses_nothing(tmp_path: Path, end: s
         listener = kernel.listen()
         command = [sys.executable, "-m", "greendpdk", str(script), str(listener.getsockname()[1]),
                    str(TEN_MEGABYTES)]
-        accepted = listener.begin("accept")
+        received = kernel.begin(workers.accept_and_receive, listener)
         done = net.run(command, check=False, cwd=ROOT, timeout=40)
         assert done.returncode == {"": 0, "sys.exit(3)": 3}.get(end, 1), done.stderr
-        connection, _ = accepted.result(5)
-        count, digest = kernel.run(workers.receive_stream, connection)
-        assert (count, digest) == (TEN_MEGABYTES // 256 * 256, done.stdout.strip())
+        assert received.result(10) == (TEN_MEGABYTES // 256 * 256, done.stdout.strip())
         kernel.close()
 
 

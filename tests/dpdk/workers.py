@@ -221,3 +221,19 @@ def ask_datagrams(address: tuple[str, int], count: int) -> int:
             sock.sendto(b"%d" % number, address)
             right += sock.recvfrom(100) == (b"%d" % number, address)
     return right
+
+
+def restart() -> None:
+    """Stop the stack and start it again."""
+    import greendpdk
+
+    greendpdk.stop()
+    greendpdk.start()
+
+
+def accept_and_receive(listener: socket.socket) -> tuple[int, str]:
+    """Accept one connection and receive all of it, not fast, so that the sender is ahead."""
+    sock, _ = listener.accept()
+    with sock:
+        time.sleep(0.5)
+        return receive_stream(sock)
