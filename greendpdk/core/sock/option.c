@@ -112,8 +112,10 @@ static int set_buffer(struct gd_sock *sock, const struct option *option, int val
     uint32_t shown = 2 * asked;
 
     *number_of(sock, option) = shown > (uint32_t)option->min ? shown : (uint32_t)option->min;
-    if (sock->type == SOCK_STREAM)
-        gd_tcp_want_output(gd_tcb(sock)); /* the window may have opened */
+    if (sock->type == SOCK_STREAM) {
+        gd_tcb(sock)->was_read = true; /* the window may have opened, as if by a reader */
+        gd_tcp_want_output(gd_tcb(sock));
+    }
     return 0;
 }
 

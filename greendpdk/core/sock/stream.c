@@ -79,6 +79,7 @@ int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
     if (flags & MSG_PEEK)
         return count;
     gd_buffer_consume(&sock->stack->pool, &tcb->rcv, count, tcb->nranges > 0);
+    tcb->was_read = true;
     if (gd_tcp_window_update_due(tcb))
         gd_tcp_want_output(tcb);
     return count;

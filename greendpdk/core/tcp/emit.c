@@ -30,7 +30,7 @@ bool gd_tcp_window_update_due(const struct gd_tcb *tcb)
     uint32_t open = tcb->rcv_adv - tcb->rcv_nxt;
     int32_t gain = gd_seq_diff(right_edge(tcb), tcb->rcv_adv);
 
-    if (gain <= 0 || (tcb->state & GD_CAN_RECEIVE) == 0)
+    if (!tcb->was_read || gain <= 0 || (tcb->state & GD_CAN_RECEIVE) == 0)
         return false;
     return (uint32_t)gain >= half || open < 2 * tcb->rcv_mss;
 }
@@ -82,7 +82,7 @@ static void fill_header(struct gd_tcb *tcb, struct gd_tcp_header *header, uint64
 /* An ACK has left with the segment. */
 static void acknowledged(struct gd_tcb *tcb)
 {
-    tcb->ack_now = tcb->ack_later = false;
+    tcb->ack_now = tcb->ack_later = tcb->was_read = false;
     tcb->unacked_in = 0;
     tcb->last_ack_sent = tcb->rcv_nxt;
     gd_tcp_timer_stop(tcb, GD_T_DELACK);

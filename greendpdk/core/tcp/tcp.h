@@ -98,6 +98,7 @@ struct gd_tcb {
     bool fin_sent, fin_received, rcv_fin; /* rcv_fin: fin_at is known */
     bool want_write;         /* send reported EAGAIN: wake at room */
     bool syn_acked;          /* snd_una has passed our SYN */
+    bool was_read;           /* recv took bytes since the last ACK: only a reader opens the window by an ACK of its own */
     bool more;               /* the last send said MSG_MORE */
     bool connecting;         /* connect was called and has not yet reported success */
     bool ever_connected;
@@ -166,6 +167,7 @@ struct gd_segment {
     uint32_t len;
     uint32_t wnd; /* scaled */
     bool fin;
+    bool answered; /* by an ACK of its own: one is enough (RFC 5681 4.2) */
 };
 
 static inline struct gd_tcb *gd_tcb(struct gd_sock *sock)

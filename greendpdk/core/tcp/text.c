@@ -93,7 +93,7 @@ static bool store(struct gd_tcb *tcb, const struct gd_segment *segment)
     return false;
 }
 
-static void out_of_order(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     struct gd_stats *stats = &tcb->sock.stack->stats;
 
@@ -102,6 +102,7 @@ static void out_of_order(struct gd_tcb *tcb, const struct gd_segment *segment, u
 
         gd_count(stats, kept ? GD_STAT_tcp_out_of_order : GD_STAT_tcp_drop_out_of_order);
     }
+    segment->answered = true;
     gd_tcp_ack_at_once(tcb, now);
 }
 
@@ -117,6 +118,7 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
         return false;
     }
     if (!trim(tcb, segment)) {
+        segment->answered = true;
         gd_tcp_ack_at_once(tcb, now);
         return segment->fin;
     }
@@ -169,7 +171,7 @@ bool gd_tcp_take_fin(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t no
         return true;
     if (tcb->rcv_nxt == tcb->fin_at)
         fin_arrived(tcb, now);
-    else if (segment->fin)
+    else if (segment->fin && !segment->answered)
         gd_tcp_ack_at_once(tcb, now); /* it lies behind a gap */
     return true;
 }
