@@ -126,6 +126,7 @@ void gd_tcp_close(struct gd_sock *sock)
         return;
     }
     if (must_reset(tcb)) {
+        gd_tcp_output(tcb, now); /* send() has said it is sent: a TLS alert before the RST, as on Linux */
         gd_tcp_abort(tcb, 0, now);
         return;
     }
