@@ -112,7 +112,10 @@ class TLS:
             try:
                 return call(*args)
             except ssl.SSLWantReadError:
-                self._flush()
+                if not self._flush_now() and call != self._object.read:
+                    raise self._want_write() from None
+                # A reader goes on: what is pending is another greenlet's write, and if both ends' readers waited
+                # for room, neither end would ever make any.
                 self._fill()
             except ssl.SSLError:
                 self._say_alert()
@@ -120,7 +123,11 @@ class TLS:
 
     def _flush(self) -> None:
         if not self._flush_now():
-            raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+            raise self._want_write()
+
+    @staticmethod
+    def _want_write() -> ssl.SSLWantWriteError:
+        return ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
 
     def _flush_now(self) -> bool:
         """Send what is encrypted; False: the raw socket takes no more now."""

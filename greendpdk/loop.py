@@ -36,6 +36,9 @@ _PAIRS = 1024  # events taken at once; more are taken in the same turn
 _SPIN_NS = 2_000  # inside one engine call while nothing else is to run: saves an epoll for each burst
 _QUIET_NS = 500_000  # without a frame or a call before the loop sleeps: some round trips of a fast network
 _TICK_S = 0.001  # receive delay of a sleeping port that has no fd; libev rounds waits up to this anyway
+# Where a port has no fd: longer than a tick and a spin. Two such stacks that talk by turns would otherwise each fall
+# asleep before the other's tick, for ever: 600 round trips a second where there can be 10,000.
+_QUIET_TICK_NS = 4_000_000
 _SCRATCH = 256 * 1024  # the largest recv() in one copy; more than one socket buffer's worth
 _FAILURES = 10  # turns that raise one after the other before the poller gives up
 _NEVER = 2**63 - 1
@@ -97,6 +100,7 @@ class Poller:
         self.scratch = ffi.new("char[]", _SCRATCH)
         self.scratch_size = _SCRATCH
         self._busy = stack.settings.poll == "busy"
+        self._quiet = _QUIET_TICK_NS if any(port.rx_fd < 0 for port in stack.ports) else _QUIET_NS
         self._pairs = ffi.new("uint32_t[]", 2 * _PAIRS)
         self._pairs_view = memoryview(ffi.buffer(self._pairs)).cast("I")
         self._next_in = ffi.new("int64_t *")
@@ -195,7 +199,7 @@ class Poller:
             self._last_work = now
             self.wake()
         elif self.spinning:
-            if now - self._last_work > _QUIET_NS and self._next_in[0] > 0:
+            if now - self._last_work > self._quiet and self._next_in[0] > 0:
                 self._sleep(now)
         else:
             self._set_timer(now)

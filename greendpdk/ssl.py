@@ -16,7 +16,7 @@ from gevent.monkey import get_original
 
 from greendpdk._tls import TLS
 from greendpdk._wrapper import socket
-from greendpdk.socket import create_connection
+from greendpdk.socket import create_connection as _connect
 
 
 def _gevent_ssl_over(socket_class: type) -> ModuleType:
@@ -110,5 +110,5 @@ def get_server_certificate(
     if ca_certs is not None:
         context.load_verify_locations(ca_certs)
     limit = {} if timeout is ... else {"timeout": timeout}
-    with create_connection(addr, **limit) as sock, context.wrap_socket(sock, server_hostname=addr[0]) as tls:
+    with _connect(addr, **limit) as sock, context.wrap_socket(sock, server_hostname=addr[0]) as tls:
         return str(_gevent.DER_cert_to_PEM_cert(tls.getpeercert(True)))
