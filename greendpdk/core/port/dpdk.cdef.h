@@ -12,7 +12,7 @@ struct gd_dpdk_settings {
     const uint8_t *mac;    /* six bytes, NULL: the driver's own */
     uint32_t descriptors;  /* of each ring; 0: 512 */
     uint32_t frames;       /* mbufs in the pool; 0: by the rings */
-    int offload;           /* 0: software checksums even where the driver has them */
+    int offload;           /* checksums: 0 ours always, 1 the device's where it has them, 2 the driver's software too */
 };
 /* Probes (hot-plugs) the device, configures one queue, starts it. 0 or -errno: -ENODEV (no such driver or device, or it
  * refused), -EMSGSIZE (the driver does not take that MTU), -ENOMEM, -EPROTONOSUPPORT (no Ethernet), ... */

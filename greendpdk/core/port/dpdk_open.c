@@ -115,7 +115,8 @@ static int configure(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settin
     unsigned int socket = (unsigned int)rte_eth_dev_socket_id(dpdk->id); /* -1, "any", for a vdev */
     int result;
 
-    if (settings->offload) {
+    /* net_tap's checksums are loops over bytes like ours, but slower: 1.0 for 1.2 Gbit/s out, 1.4 for 1.8 in. */
+    if (settings->offload > (strcmp(dpdk->driver, "net_tap") == 0)) {
         conf.rxmode.offloads = info->rx_offload_capa & RX_CSUM;
         conf.txmode.offloads = info->tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | TX_L4_CSUM);
     }
