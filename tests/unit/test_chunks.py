@@ -50,7 +50,10 @@ class Buffers(RuleBasedStateMachine):
         have += data[:took]
         self.islands[which] = {at: byte for at, byte in self.islands[which].items() if at >= len(have)}
 
-    @rule(which=st.integers(0, 1), seed=st.integers(0, 255), gap=st.integers(0, 5 * CHUNK), length=st.integers(1, CHUNK * 2))
+    @rule(
+        which=st.integers(0, 1), seed=st.integers(0, 255),
+        gap=st.integers(0, 5 * CHUNK), length=st.integers(1, CHUNK * 2),
+    )
     def island(self, which: int, seed: int, gap: int, length: int) -> None:
         """Write beyond len: all or nothing."""
         at, data, before = len(self.bytes[which]) + gap, pattern(seed, length), self.pool.used

@@ -7,7 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from frames import BROADCAST, FAR, MS, OTHER, OTHER_MAC, PEER, PEER_MAC, US, Host, Socket, ether, ip4, mapped, parse_ip, pipe, udp
+from frames import (
+    BROADCAST,
+    FAR,
+    MS,
+    OTHER,
+    OTHER_MAC,
+    PEER,
+    PEER_MAC,
+    US,
+    Host,
+    Socket,
+    ether,
+    ip4,
+    mapped,
+    parse_ip,
+    pipe,
+    udp,
+)
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ ECHO = icmp(8, data=b"hello")
 GOOD = ip4(ECHO, ICMP)
 
 
+QUOTED = ip4(udp(b"q", src=US, dst=PEER), UDP, US, PEER)
+
+
 def bad_checksum() -> bytes:
     """A packet whose header says something else than its checksum."""
     return GOOD[:8] + bytes([GOOD[8] ^ 1]) + GOOD[9:]
@@ -74,7 +77,9 @@ def test_bad_packet_is_dropped_and_counted_once(host: Host, name: str) -> None:
     assert host.moved() == {"eth_in": 1, "ip4_in": 1, counter: 1}
 
 
-@pytest.mark.parametrize("options", [b"\x01\x01\x01\x00", b"\x94\x04\0\0", b"\x00\x44\0\0", b"\x07\x07\x04\0\0\0\0\x00"])
+@pytest.mark.parametrize(
+    "options", [b"\x01\x01\x01\x00", b"\x94\x04\0\0", b"\x00\x44\0\0", b"\x07\x07\x04\0\0\0\0\x00"]
+)
 def test_harmless_options_are_skipped(host: Host, options: bytes) -> None:
     host.learn()
     (reply,) = host.answer(ether(ip4(ECHO, ICMP, options=options)))
@@ -158,8 +163,7 @@ hostile = st.one_of(
     st.binary(max_size=80).map(lambda data: ether(ip4(data, data[0] % 20 if data else 0))),
     st.builds(lambda options, data: ether(ip4(data, ICMP, options=options + bytes(-len(options) % 4))),
               st.binary(max_size=40), st.binary(max_size=40)),
-    st.builds(lambda at, byte, cut: mutate(ether(ip4(icmp(3, 3, data=ip4(udp(b"q", src=US, dst=PEER), UDP, US, PEER)), ICMP)),
-                                           at, byte, cut),
+    st.builds(lambda at, byte, cut: mutate(ether(ip4(icmp(3, 3, data=QUOTED), ICMP)), at, byte, cut),
               st.integers(0, 90), st.integers(0, 255), st.integers(0, 90)),
     st.binary(max_size=60).map(lambda data: ether(data, 0x0806)),
 )

@@ -1,4 +1,4 @@
-"""Invariant: a packet waits for its neighbour's MAC address, leaves by it, or fails by name; no frame is lost or leaked."""
+"""Invariant: a packet waits for its neighbour's MAC address, leaves by it, or fails by name; no frame is lost."""
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,4 @@
-"""Invariant: a timer fires once, never early, and at the first run a tick or more after its time; next is never late."""
+"""Invariant: a timer fires once, never early, at the first run a tick after its time; next is never late."""
 from __future__ import annotations
 
 import heapq
