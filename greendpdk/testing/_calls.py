@@ -110,11 +110,8 @@ class Calls:
         return True
 
     def _wait_for_pending(self) -> None:
-        player = self.player
-        while self.pending is not None and player.clock.jump(player.poll(), self.pending.end + player.tolerance + 1):
-            pass
         if self.pending is not None:
-            player.poll()
+            self.player.pass_time(self.pending.end + self.player.tolerance + 1, lambda: self.pending is None)
 
     def finish(self) -> None:
         """Let the blocked call end, at the end of the script."""
@@ -245,13 +242,13 @@ class Calls:
 
         def attempt() -> int:
             file = self._file(fd)
-            got = self._blocking(file, lambda: file.endpoint.recv(constant(size), bits), bits)
+            count, got = self._blocking(file, lambda: file.endpoint.recv_count(constant(size), bits), bits)
             stream = file.endpoint.type == socket.SOCK_STREAM
             if got != pattern(file.received if stream else 0, len(got)):
                 raise self.player.error(f"{len(got)} bytes received that nobody has sent")
             if stream and not bits & socket.MSG_PEEK:
-                file.received += len(got)
-            return len(got)
+                file.received += count
+            return count
 
         return attempt
 

@@ -193,7 +193,7 @@ class _Calls:
         at = 0
         if match := re.search(r"\s(E[A-Z0-9]+)\s*(\([^()]*\))?\s*$", text):
             self.errno, text = match[1], text[: match.start()]
-        text = text.rstrip()
+        text = re.sub(r"(=\s*\S+)\s+\([^()]*\)\s*$", r"\1", text).rstrip()  # "= 0x2 (flags O_RDWR)"
         while at < len(text):
             found = TOKEN.match(text, at)
             if not found or not found.lastgroup:

@@ -8,6 +8,7 @@ Called by script.py; calls _calls.py for system calls, _flow.py for packets, wir
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from greendpdk.testing.wire import MAC_A, MAC_B, TURNS, Host
 
 PATIENCE = 200 * S  # how long a packet of "*" time, or one that is late, is waited for: longer than any RTO
 ROOM = 65536
+TIME_WAIT = 61 * S  # the engine's 60 s, and a tick
 
 
 class ScriptError(AssertionError):
@@ -80,23 +82,30 @@ class Player:
                 continue
             self.sent.append(Sent(self.clock.now, frame))
 
-    def pass_time(self, until: int) -> None:
-        """Let time pass."""
-        while self.clock.jump(self.poll(), until):
-            pass
+    def pass_time(self, until: int, enough: Callable[[], bool] = bool) -> None:
+        """Let time pass, unless it is enough before."""
+        deadline = self.poll()
+        while not enough() and self.clock.jump(deadline, until):
+            deadline = self.poll()
         self.poll()
 
     def _next_sent(self, until: int) -> Sent | None:
         """Wait for a frame."""
-        while not self.sent:
-            if not self.clock.jump(self.poll(), until):
-                self.poll()
-                break
+        deadline = self.poll()
+        while not self.sent and self.clock.jump(deadline, until):
+            deadline = self.poll()
+        if not self.sent:
+            self.poll()
         return self.sent.pop(0) if self.sent else None
 
     def seconds(self, at: int | None = None) -> float:
         """Return the script's time."""
         return ((self.clock.now if at is None else at) - self.clock.start) / S
+
+    @property
+    def first_isn(self) -> int | None:
+        """Return the initial sequence number that the stack chose first."""
+        return next((flow.local_shift for flow in self.comparer.flows.values() if flow.local_shift is not None), None)
 
     # -- statements -------------------------------------------------------------------------
     def run(self) -> None:
@@ -127,7 +136,10 @@ class Player:
         if isinstance(what, PacketLine):
             self._inject(what)
         elif isinstance(what, Call):
-            self.calls.begin(what, None if when.until is None else base + round(when.until * S))
+            try:
+                self.calls.begin(what, None if when.until is None else base + round(when.until * S))
+            except ValueError as error:
+                raise self.error(str(error)) from None
             self.poll()
         else:
             self._code(what)
@@ -180,7 +192,7 @@ class Player:
         self.nothing_else()
         self.calls.close_all()
         lib.gd_stack_abort_all(self.host.c)
-        self.poll()
+        self.pass_time(self.clock.now + TIME_WAIT)
         if self.host.buffer_bytes or self.host.sockets:
             raise self.error(f"left behind: {self.host.buffer_bytes} bytes of buffers, {self.host.sockets} sockets")
 

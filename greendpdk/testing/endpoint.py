@@ -108,9 +108,13 @@ class Endpoint:
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Return bytes, b"" at the peer's end, or BlockingIOError."""
+        return self.recv_count(size, flags)[1]
+
+    def recv_count(self, size: int, flags: int = 0) -> tuple[int, bytes]:
+        """Return what recv(2) returns, and the bytes: with MSG_TRUNC a datagram's length may be more than they are."""
         room = ffi.new("char[]", max(size, 1))
         count = check(lib.gd_sock_recv(self.c, room, size, flags))
-        return bytes(ffi.buffer(room, min(count, size)))
+        return count, bytes(ffi.buffer(room, min(count, size)))
 
     def sendto(self, data: bytes, address: Address | None, flags: int = 0) -> int:
         """Send a datagram."""
