@@ -92,9 +92,8 @@ class Poller:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        install()
         self.hub = get_hub()
-        if not isinstance(self.hub.loop, corecext.loop):
-            install()  # raises, and says what to do
         self.spinning = False
         self.again: list[LevelWatcher] = []
         self.scratch = ffi.new("char[]", _SCRATCH)
