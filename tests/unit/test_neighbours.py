@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 from frames import (
@@ -43,6 +44,13 @@ def sock(host: Host) -> Socket:
     made = Socket(host)
     assert made.bind(US, 4000) == 0
     return made
+
+
+def resolved(host: Host, to: str) -> Any:
+    """What a flow to that address remembers of its way."""
+    dst = host.ffi.new("struct gd_dst *")
+    assert host.lib.gd_dst_resolve(host.stack, dst, host.ffi.new("struct gd_addr *", [list(mapped(to))])) == 0
+    return dst
 
 
 def send(host: Host, sock: Socket, data: bytes = b"x", to: str = PEER) -> list[bytes]:
@@ -198,11 +206,19 @@ def test_progress_of_tcp_saves_the_probe(host: Host, sock: Socket) -> None:
     host.answer(answer())
     host.advance(46 * SECOND)
     send(host, sock)
-    to = host.ffi.new("struct gd_addr *", [list(mapped(PEER))])
-    neigh = host.lib.gd_neigh_get(host.stack, host.stack.netifs[host.index - 1], to)
-    host.lib.gd_neigh_confirm(neigh, host.now)
+    host.lib.gd_neigh_confirm(host.stack, resolved(host, PEER), host.now)
     host.advance(14 * SECOND)
     assert host.take() == []
+
+
+def test_progress_through_an_entry_that_is_gone_confirms_nothing(host: Host, sock: Socket) -> None:
+    send(host, sock)
+    host.answer(answer())
+    dst = resolved(host, PEER)
+    host.advance(700 * SECOND)
+    assert host.stack.neigh_count == 0
+    host.lib.gd_neigh_confirm(host.stack, dst, host.now)
+    assert send(host, sock) == [question(PEER)]
 
 
 def test_unused_entry_is_gone_after_a_while(host: Host, sock: Socket) -> None:

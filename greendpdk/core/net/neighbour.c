@@ -319,9 +319,11 @@ static bool has_mac(const struct gd_neigh *neigh)
     return neigh->state == REACHABLE || neigh->state == STALE || neigh->state == DELAYED || neigh->state == PROBE;
 }
 
-void gd_neigh_confirm(struct gd_neigh *neigh, uint64_t now)
+void gd_neigh_confirm(struct gd_stack *stack, const struct gd_dst *dst, uint64_t now)
 {
-    if (!neigh || !has_mac(neigh))
+    struct gd_neigh *neigh = dst->neigh;
+
+    if (dst->generation != stack->generation || !neigh || !has_mac(neigh))
         return;
     if (neigh->state == REACHABLE)
         neigh->until = now + neigh->reachable_time; /* the timer sees it when it fires */

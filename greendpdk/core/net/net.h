@@ -162,8 +162,8 @@ void gd_route_forget(struct gd_stack *stack, const struct gd_netif *netif);
 struct gd_neigh *gd_neigh_get(struct gd_stack *stack, struct gd_netif *netif, const struct gd_addr *addr);
 /* Writes the MAC and queues the frame, or keeps it until the neighbour answers. Takes the frame. */
 void gd_neigh_output(struct gd_stack *stack, struct gd_neigh *neigh, struct gd_frame *frame, uint64_t now);
-/* TCP made progress through it: it is reachable (RFC 4861 7.3.1). NULL is legal. */
-void gd_neigh_confirm(struct gd_neigh *neigh, uint64_t now);
+/* A flow made progress: its neighbour is reachable (RFC 4861 7.3.1). Nothing on the loopback, or if dst is stale. */
+void gd_neigh_confirm(struct gd_stack *stack, const struct gd_dst *dst, uint64_t now);
 /* All of an interface (NULL: of all), with the frames that wait for them. */
 void gd_neigh_forget(struct gd_stack *stack, const struct gd_netif *netif);
 void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint64_t now);

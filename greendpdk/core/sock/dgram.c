@@ -206,8 +206,8 @@ int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int fl
         rc = bind_to_send(sock);
     if (rc < 0)
         return rc;
-    if (flags & MSG_CONFIRM && sock->dst.generation == sock->stack->generation)
-        gd_neigh_confirm(sock->dst.neigh, sock->stack->now);
+    if (flags & MSG_CONFIRM)
+        gd_neigh_confirm(sock->stack, &sock->dst, sock->stack->now);
     return transmit(udp, data, (uint32_t)len, &remote);
 }
 

@@ -60,7 +60,7 @@ static void new_ack(struct gd_tcb *tcb, const struct gd_segment *segment, uint64
     uint32_t acked = advance(tcb, segment->header.ack);
 
     take_rtt(tcb, segment, now);
-    gd_neigh_confirm(tcb->sock.dst.neigh, now);
+    gd_neigh_confirm(tcb->sock.stack, &tcb->sock.dst, now);
     gd_tcp_recover_ack(tcb, acked, now);
     tcb->retries = 0;
     tcb->sock.soft_error = 0;

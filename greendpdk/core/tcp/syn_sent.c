@@ -92,7 +92,7 @@ static void open_done(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     else
         tcb->rto = 3 * GD_S; /* RFC 6298 5.7: the SYN was sent again */
     tcb->rtt_at = 0;
-    gd_neigh_confirm(tcb->sock.dst.neigh, now);
+    gd_neigh_confirm(tcb->sock.stack, &tcb->sock.dst, now);
     gd_tcp_established(tcb, now);
     tcb->ack_now = true;
     take_rest(tcb, segment, now);
