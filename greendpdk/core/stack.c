@@ -270,7 +270,7 @@ int gd_stack_unsent(struct gd_stack *stack)
     for (int i = 0; i < GD_NETIFS; i++)
         if (stack->netifs[i] != NULL)
             count += stack->netifs[i]->ntx;
-    return count;
+    return count + gd_neigh_waiting(stack);
 }
 
 void gd_stack_abort_all(struct gd_stack *stack)

@@ -166,6 +166,14 @@ def test_next_packet_to_a_dead_neighbour_fails_at_once_and_later_asks_again(host
     assert send(host, sock) == [question(PEER)]
 
 
+def test_packet_that_waits_counts_as_unsent(host: Host, sock: Socket) -> None:
+    assert host.lib.gd_stack_unsent(host.stack) == 0
+    send(host, sock)
+    assert host.lib.gd_stack_unsent(host.stack) == 1
+    host.answer(answer())
+    assert host.lib.gd_stack_unsent(host.stack) == 0
+
+
 def test_dead_neighbour_that_speaks_is_alive(host: Host, sock: Socket) -> None:
     send(host, sock)
     host.advance(3100 * MS)

@@ -164,6 +164,7 @@ struct gd_neigh *gd_neigh_get(struct gd_stack *stack, struct gd_netif *netif, co
 void gd_neigh_output(struct gd_stack *stack, struct gd_neigh *neigh, struct gd_frame *frame, uint64_t now);
 /* A flow made progress: its neighbour is reachable (RFC 4861 7.3.1). Nothing on the loopback, or if dst is stale. */
 void gd_neigh_confirm(struct gd_stack *stack, const struct gd_dst *dst, uint64_t now);
+int gd_neigh_waiting(const struct gd_stack *stack); /* frames that wait for an answer */
 /* All of an interface (NULL: of all), with the frames that wait for them. */
 void gd_neigh_forget(struct gd_stack *stack, const struct gd_netif *netif);
 void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint64_t now);
