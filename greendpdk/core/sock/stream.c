@@ -52,9 +52,11 @@ int64_t gd_tcp_send(struct gd_sock *sock, const void *data, size_t len, int flag
 /* What recv says when no byte is there. */
 static int64_t nothing(struct gd_tcb *tcb)
 {
+    if (tcb->fin_received) /* Linux's SOCK_DONE: the end stays the end, also when a RST came after it */
+        return 0;
     if (tcb->sock.error != 0)
         return gd_sock_take_error(&tcb->sock);
-    if (tcb->fin_received || tcb->sock.shut_rd)
+    if (tcb->sock.shut_rd)
         return 0;
     if (tcb->state & (GD_CLOSED | GD_LISTEN))
         return tcb->ever_connected ? 0 : -ENOTCONN;

@@ -10,7 +10,8 @@ static uint32_t send_window(const struct gd_tcb *tcb)
 {
     uint32_t window = tcb->cwnd;
 
-    if (!tcb->in_recovery && tcb->dupacks > 0) /* RFC 3042: limited transmit */
+    /* RFC 3042: limited transmit, of new data, and not after a time-out */
+    if (!tcb->in_recovery && tcb->dupacks > 0 && tcb->snd_nxt == tcb->snd_max && gd_seq_gt(tcb->snd_una, tcb->recover))
         window += (tcb->dupacks < 2 ? tcb->dupacks : 2) * tcb->mss;
     return window < tcb->snd_wnd ? window : tcb->snd_wnd;
 }
@@ -63,7 +64,7 @@ static void sent(struct gd_tcb *tcb, uint32_t seq, uint32_t count, uint64_t now)
     tcb->last_sent_at = now;
     tcb->snd_max = gd_seq_max(tcb->snd_max, end);
     if (tcb->deadline[GD_T_RETRANSMIT] == GD_NEVER)
-        gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + gd_tcp_backed_off(tcb));
+        gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
     gd_tcp_timer_stop(tcb, GD_T_PERSIST);
 }
 
@@ -131,7 +132,7 @@ static void arm_persist(struct gd_tcb *tcb, uint64_t now)
 {
     if (tcb->snd_una != tcb->snd_max || tcb->snd.len == 0 || tcb->deadline[GD_T_PERSIST] != GD_NEVER)
         return;
-    gd_tcp_timer_set(tcb, GD_T_PERSIST, now + gd_tcp_backed_off(tcb));
+    gd_tcp_timer_set(tcb, GD_T_PERSIST, now + gd_tcp_persist_wait(tcb));
 }
 
 /* Something is held back: what will send it, if neither an ACK nor the user does? */

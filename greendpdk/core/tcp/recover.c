@@ -14,7 +14,7 @@ static void enter(struct gd_tcb *tcb, uint64_t now)
     tcb->cwnd = tcb->ssthresh + DUPLICATES * tcb->mss;
     tcb->resend = true;
     tcb->rtt_at = 0; /* Karn: the timed segment may be the one sent again */
-    gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + gd_tcp_backed_off(tcb));
+    gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
 }
 
 void gd_tcp_duplicate_ack(struct gd_tcb *tcb, uint64_t now)

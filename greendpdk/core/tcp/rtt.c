@@ -26,11 +26,15 @@ void gd_tcp_rtt_sample(struct gd_tcb *tcb, uint64_t rtt)
     tcb->rto = timeout_of(tcb);
 }
 
-/* RFC 6298 5.5: doubled with each time-out in a row. */
-uint64_t gd_tcp_backed_off(const struct gd_tcb *tcb)
+uint64_t gd_tcp_persist_wait(const struct gd_tcb *tcb)
 {
-    uint32_t shift = tcb->retries < 20 ? tcb->retries : 20;
-    uint64_t rto = tcb->rto << shift;
+    uint64_t wait = tcb->rto << (tcb->retries < 16 ? tcb->retries : 16);
 
-    return rto < GD_TCP_RTO_MAX ? rto : GD_TCP_RTO_MAX;
+    return wait < GD_TCP_RTO_MAX ? wait : GD_TCP_RTO_MAX;
+}
+
+/* RFC 6298 5.5; it holds until a new sample (5.7's note), as on Linux. */
+void gd_tcp_back_off(struct gd_tcb *tcb)
+{
+    tcb->rto = 2 * tcb->rto < GD_TCP_RTO_MAX ? 2 * tcb->rto : GD_TCP_RTO_MAX;
 }

@@ -280,10 +280,12 @@ void gd_tcp_timer_set(struct gd_tcb *tcb, enum gd_tcp_timer which, uint64_t at);
 void gd_tcp_timer_stop(struct gd_tcb *tcb, enum gd_tcp_timer which);
 void gd_tcp_timers_stop(struct gd_tcb *tcb);
 void gd_tcp_keepalive_restart(struct gd_tcb *tcb, uint64_t now);
+/* How long the next zero-window probe waits: the RTO, doubled with each (RFC 9293 3.8.6.1). */
+uint64_t gd_tcp_persist_wait(const struct gd_tcb *tcb);
 /* Nothing reaches the peer now: the retransmission timer tries again, and gives up in the end. */
 void gd_tcp_no_route(struct gd_tcb *tcb, uint64_t now);
 void gd_tcp_rtt_sample(struct gd_tcb *tcb, uint64_t rtt);
-uint64_t gd_tcp_backed_off(const struct gd_tcb *tcb);
+void gd_tcp_back_off(struct gd_tcb *tcb);
 void gd_tcp_duplicate_ack(struct gd_tcb *tcb, uint64_t now);
 /* acked > 0 bytes were newly acknowledged (snd_una has moved). */
 void gd_tcp_recover_ack(struct gd_tcb *tcb, uint32_t acked, uint64_t now);

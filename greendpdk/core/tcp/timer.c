@@ -65,9 +65,9 @@ static bool user_timed_out(const struct gd_tcb *tcb, uint64_t now)
 }
 
 /* Not past the user's timeout, which would be noticed too late. */
-static uint64_t next_try(const struct gd_tcb *tcb, uint64_t now)
+static uint64_t next_try(const struct gd_tcb *tcb, uint64_t wait, uint64_t now)
 {
-    uint64_t at = now + gd_tcp_backed_off(tcb);
+    uint64_t at = now + wait;
     uint64_t limit = tcb->first_unacked_at + tcb->sock.options.user_timeout_ms * GD_MS;
 
     return tcb->sock.options.user_timeout_ms != 0 && limit < at && limit > now ? limit : at;
@@ -90,7 +90,8 @@ static void on_retransmit(struct gd_tcb *tcb, uint64_t now)
     tcb->recover = tcb->snd_max;
     tcb->snd_nxt = tcb->snd_una;
     tcb->rtt_at = 0;
-    gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, now));
+    gd_tcp_back_off(tcb);
+    gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, tcb->rto, now));
     gd_tcp_want_output(tcb);
 }
 
@@ -98,7 +99,7 @@ void gd_tcp_no_route(struct gd_tcb *tcb, uint64_t now)
 {
     tcb->sock.soft_error = ENETUNREACH;
     if (tcb->deadline[GD_T_RETRANSMIT] == GD_NEVER)
-        gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, now));
+        gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, tcb->rto, now));
 }
 
 /* As Linux's tcp_xmit_probe_skb: a number the peer has already acknowledged, which it must answer. */
@@ -125,7 +126,7 @@ static void on_persist(struct gd_tcb *tcb, uint64_t now)
     }
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_zero_window_probes);
     probe(tcb, now);
-    gd_tcp_timer_set(tcb, GD_T_PERSIST, next_try(tcb, now));
+    gd_tcp_timer_set(tcb, GD_T_PERSIST, next_try(tcb, gd_tcp_persist_wait(tcb), now));
 }
 
 static void on_delayed_ack(struct gd_tcb *tcb, uint64_t now)
