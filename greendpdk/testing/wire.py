@@ -158,7 +158,6 @@ class Wire:
         self.b = Host(self.clock, 2 * seed + 1, **(b or {}))
         self.b.attach(ends[1], "10.0.0.2")
         self.fault(a_to_b or Fault(), b_to_a or Fault())
-        self._deadline = 0
         self.turn()
 
     def __enter__(self) -> Wire:
@@ -185,19 +184,22 @@ class Wire:
             next_a, next_b = lib.gd_stack_poll(c_a, now), lib.gd_stack_poll(c_b, now)
             deadline = min(next_a, next_b, lib.gd_pipe_next(end_a), lib.gd_pipe_next(end_b))
             if deadline > now:
-                self._deadline = deadline
                 return int(deadline)
         raise RuntimeError(f"{TURNS} turns without an end at {self.clock.elapsed / S:.6f} s")
 
     def run_until(self, predicate: Callable[[], object], limit: int = 60 * S) -> int:
-        """Let time pass until predicate holds; return the nanoseconds it took. TimeoutError after limit."""
+        """Let time pass until predicate holds, which may send and receive; return the nanoseconds it took.
+
+        TimeoutError after limit.
+        """
         began = self.clock.now
-        while True:
-            deadline = self.turn()
-            if predicate():
-                return self.clock.now - began
-            if not self.clock.jump(deadline, began + limit):
-                raise TimeoutError(f"not within {limit / S} s (seed {self.seed}): {self.a.counters()} {self.b.counters()}")
+        self.turn()
+        while not predicate():
+            if not self.clock.jump(self.turn(), began + limit):
+                counters = f"{self.a.counters()} {self.b.counters()}"
+                raise TimeoutError(f"not within {limit / S} s (seed {self.seed}): {counters}")
+            self.turn()
+        return self.clock.now - began
 
     def advance(self, ns: int) -> None:
         """Let so much time pass."""
