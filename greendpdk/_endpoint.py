@@ -36,7 +36,7 @@ class Endpoint:
     """The shared state; refs counts fds in the table and raw sockets that have none yet."""
 
     __slots__ = (
-        "__weakref__", "c", "family", "fds", "id", "k", "options", "poller", "proto", "refs", "scratch",
+        "__weakref__", "_kernel_io", "c", "family", "fds", "id", "k", "options", "poller", "proto", "refs", "scratch",
         "scratch_size", "settled", "stack", "standin", "thread", "type", "watchers", "writes_shut",
     )  # fmt: skip
 
@@ -50,6 +50,7 @@ class Endpoint:
         self.stack, self.poller, self.thread = stack, stack.poller, stack.thread
         self.scratch, self.scratch_size = stack.poller.scratch, stack.poller.scratch_size
         self.family, self.type, self.proto = family, type, proto
+        self._kernel_io: Any = None
         self.c: Any = c
         self.k: Any = None  # a non-blocking _socket.socket
         self.id = lib.gd_sock_id(c)
@@ -89,8 +90,30 @@ class Endpoint:
 
     def sync(self) -> None:
         """Keep the stand-in fd in step."""
-        if self.standin is not None and self.c is not None:
-            self.standin.show(next(iter(self.fds)), lib.gd_sock_ready(self.c))
+        if self.standin is None or self.c is None:
+            return
+        bits = self.ready()
+        self.standin.show(next(iter(self.fds)), bits)
+        if self.k is not None:
+            self._watch_kernel(not bits & lib.GD_READ)
+
+    def _watch_kernel(self, watch: bool) -> None:
+        """Bring the stand-in in step when the kernel's half becomes readable (once: its watcher is level-triggered)."""
+        if self._kernel_io is None:
+            self._kernel_io = self.poller.hub.loop.io(self.k.fileno(), 1, ref=False)
+        if watch and not self._kernel_io.active:
+            self._kernel_io.start(self.sync)
+        elif not watch:
+            self._kernel_io.stop()
+
+    def _close_kernel(self) -> None:
+        if self._kernel_io is not None:
+            self._kernel_io.stop()
+            self._kernel_io.close()
+            self._kernel_io = None
+        if self.k is not None:
+            self.k.close()
+            self.k = None
 
     # -- whose it is ------------------------------------------------------------------------------
 
@@ -110,8 +133,7 @@ class Endpoint:
         if not stack and self.c is not None:
             self._to_kernel()
         elif stack and self.k is not None:
-            self.k.close()  # it was bound to both
-            self.k = None
+            self._close_kernel()  # it was bound to both
         self.settled = True
         if is_any(addr):  # Linux: connecting to the wildcard means this host
             return LOOPBACK4 if addr == ANY4 else LOOPBACK6
@@ -195,9 +217,7 @@ class Endpoint:
         self.refs -= 1
         if self.refs > 0:
             return
-        if self.k is not None:
-            self.k.close()
-            self.k = None
+        self._close_kernel()
         if self.c is not None:
             if get_ident() != self.thread:  # a finaliser may run in any thread
                 self.poller.hub.loop.run_callback_threadsafe(self._drop_engine)
@@ -223,7 +243,7 @@ class Endpoint:
             return
         for watcher in list(self.watchers):
             if watcher.active and (isinstance(watcher, LevelWatcher) or self.refs > 0):
-                watcher.feed(1, watcher.callback, *watcher.args)
+                watcher.fire_later()
 
 
 def wrong_thread() -> None:

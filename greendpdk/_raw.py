@@ -118,6 +118,8 @@ class RawSocket(RawTransfer):
             return end.k._accept()  # type: ignore[no-any-return]
         except BlockingIOError:
             return None
+        finally:
+            end.sync()
 
     def _accepted_from(self) -> Any:
         try:

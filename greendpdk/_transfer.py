@@ -175,6 +175,8 @@ class RawTransfer:
             data, _, msg, source = end.k.recvmsg(size, 0, flags)
         except BlockingIOError:
             return None
+        finally:
+            end.sync()
         if data:
             ffi.memmove(room, data, len(data))
         return len(data), msg, source

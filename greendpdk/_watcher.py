@@ -48,13 +48,25 @@ class StackWatcher(corecext.fork):  # type: ignore[misc]
         if end.k is not None:
             self._kernel_io = self.loop.io(end.k.fileno(), self.events, ref=False)
             self._kernel_io.start(self._kernel_ready)
-        if end.c is None or lib.gd_sock_ready(end.c) & self.bits:
+        if end.c is None:
+            if end.k is None:
+                self.fire_later()
+        elif lib.gd_sock_ready(end.c) & self.bits:
             self.feed(1, callback, *args)
+            end.poller.wake()  # a fed watcher runs after gevent's callbacks: what it schedules must not wait for epoll
 
     def _kernel_ready(self) -> None:
         self._drop_kernel_io()
         if self.active:
             self.feed(1, self.callback, *self.args)
+
+    def fire_later(self) -> None:
+        """Fire as one of gevent's callbacks: for an endpoint that is closed, whose poller may have stopped."""
+        self.loop.run_callback(self._fire_now)
+
+    def _fire_now(self) -> None:
+        if self.active:
+            self.callback(*self.args)
 
     def stop(self) -> None:
         """Disarm."""

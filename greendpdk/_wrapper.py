@@ -44,6 +44,8 @@ _in_child = False
 class socket(_kernel_socket):  # type: ignore[misc,valid-type]
     """A socket of the stack or of the kernel, whichever its address asks for."""
 
+    _plain = True  # sendall() may go past send(); not in SSLSocket, whose send() encrypts
+
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None) -> None:
         raw = _raw_for(family, type, proto, fileno)
         if raw is None:
@@ -167,7 +169,7 @@ class socket(_kernel_socket):  # type: ignore[misc,valid-type]
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         raw = self._sock
-        if raw.__class__ is not RawSocket:
+        if raw.__class__ is not RawSocket or not self._plain:
             return super().sendall(data, flags)  # type: ignore[no-any-return]
         sent = raw.try_send(data, flags)
         size = len(data) if data.__class__ is bytes else memoryview(data).nbytes

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import gevent.select as _gevent
-from gevent.select import *  # noqa: F403
 from gevent.select import get_fileno
 
 from greendpdk import _fds
 from greendpdk._watcher import READ_BITS, WRITE_BITS
 
 __implements__ = ["poll", "select"]
-__all__ = list(_gevent.__all__)
+__all__ = ["error", "poll", "select"]
+__all__ += [name for name in vars(_gevent) if name.startswith(("EPOLL", "POLL", "PIPE"))]
+globals().update({name: getattr(_gevent, name) for name in __all__})
 _kernel_select = _gevent._original_select
 
 

@@ -68,6 +68,8 @@ class _Handover:
 class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
     """gevent's SSLSocket with OpenSSL on memory instead of an fd."""
 
+    _plain = False
+
     def __init__(self, sock: Any = None, *args: Any, **kwargs: Any) -> None:
         if isinstance(sock, socket) and sock._is_stack():
             sock = _Handover(sock)
@@ -78,18 +80,6 @@ class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
         if isinstance(hostname, str):
             hostname = self.context._encode_hostname(hostname)
         return TLS(self, self.context, server_side, hostname, session)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Encrypt and send all; gevent's calls sendall of the class below, and ours puts bytes on the wire as they are."""
-        if self._sslobj is None:
-            super().sendall(data, flags)
-            return
-        view, sent = memoryview(data).cast("B"), 0
-        while sent < len(view):
-            count = self.send(view[sent:], flags)
-            if not count and self.timeout == 0.0:
-                raise _gevent.SSLWantWriteError("The operation did not complete (write)")
-            sent += count
 
 
 SSLContext = _gevent.SSLContext
