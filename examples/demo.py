@@ -11,8 +11,8 @@ if "inside" not in sys.argv:  # a network namespace of our own: it ends with us,
 
 os.environ["no_proxy"] = "*"
 
-import greendpdk  # noqa: E402
-from greendpdk import monkey  # noqa: E402
+import greendpdk
+from greendpdk import monkey
 
 monkey.patch_all()
 

@@ -50,7 +50,7 @@ class Side:
         self.futures: dict[int, Future[Any]] = {}
         self.numbers = itertools.count()
         self.lock = threading.Lock()
-        self.log = net.resources.enter_context(tempfile.TemporaryFile("w+"))
+        self.log = net.resources.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 (net closes it)
         ours, theirs = socket.socketpair()
         self.control = net.resources.enter_context(ours)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GREENDPDK_")}

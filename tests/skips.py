@@ -6,6 +6,7 @@ the probe says no. Nothing else in the suite skips.
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -34,6 +35,11 @@ def _user_namespaces() -> bool:
     return _namespaces() and subprocess.run(ask, capture_output=True, check=False).returncode == 0
 
 
+def _installed() -> bool:
+    points = importlib.metadata.entry_points(group="pytest11")
+    return any(point.value == "greendpdk.pytest_plugin" for point in points)
+
+
 def _package(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
@@ -43,6 +49,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "dpdk": (_dpdk, "the engine was built without DPDK (apt install libdpdk-dev, then make build)"),
     "tap": (_tap, "net_tap needs root, iproute2, /dev/net/tun and an engine with DPDK"),
     "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces"),
+    "installed": (_installed, "entry points come with the installed package (pip install -e .)"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),

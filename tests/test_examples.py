@@ -185,10 +185,8 @@ def test_pytest_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPat
                         passed: int, skipped: int) -> None:
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
     pytester.copy_example(str(EXAMPLES / "pytest_project"))
-    from test_pytest_plugin import INSTALLED
-
-    plugin = [] if INSTALLED else ["-p", "greendpdk.pytest_plugin"]
-    result = pytester.runpytest_subprocess(*plugin, *options, timeout=60)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = pytester.runpytest_subprocess("-p", "greendpdk.pytest_plugin", *options, timeout=60)
     result.assert_outcomes(passed=passed, skipped=skipped)
 
 

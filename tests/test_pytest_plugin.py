@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-INSTALLED = any(point.value == "greendpdk.pytest_plugin" for point in entry_points(group="pytest11"))
 
 ECHO = """
 import socket, threading
@@ -89,14 +87,14 @@ def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResu
     """Run pytest over one file of a user who has the package installed (or on the path)."""
     pytester.makepyfile(test_user=source)
     pytester.makeini("[pytest]\n")
-    plugin = () if INSTALLED else ("-p", "greendpdk.pytest_plugin")
-    return pytester.runpytest_subprocess(*plugin, *options, timeout=60)
+    return pytester.runpytest_subprocess("-p", "greendpdk.pytest_plugin", *options, timeout=60)
 
 
 @pytest.fixture(autouse=True)
 def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the processes below find the package that is tested."""
+    """Let the processes below find the package that is tested, and load no other plugin: they start faster."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def test_memory_runs_patched_over_the_loopback(pytester: pytest.Pytester) -> None:
@@ -111,14 +109,17 @@ def test_memory_has_no_kernel_side(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.needs("user-namespaces")
-def test_memory_needs_no_privilege(pytester: pytest.Pytester) -> None:
-    path = pytester.makepyfile(test_user=MEMORY)
+@pytest.mark.parametrize(("source", "options", "passed"), [
+    (MEMORY, "--dpdk=memory", 1), pytest.param(TAP, "--dpdk", 3, marks=pytest.mark.needs("tap")),
+], ids=["memory", "tap"])
+def test_needs_no_root(pytester: pytest.Pytester, source: str, options: str, passed: int) -> None:
+    path = pytester.makepyfile(test_user=source)
     for folder in (path, *list(path.parents)[:3]):
         os.chmod(folder, 0o755)
-    plugin = () if INSTALLED else ("-p", "greendpdk.pytest_plugin")
-    result = pytester.run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", sys.executable,
-                          "-m", "pytest", "-p", "no:cacheprovider", *plugin, "--dpdk=memory", str(path), timeout=60)
-    result.assert_outcomes(passed=1)
+    nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+    result = pytester.run(*nobody, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p",
+                          "greendpdk.pytest_plugin", options, str(path), timeout=60)
+    result.assert_outcomes(passed=passed)
 
 
 @pytest.mark.needs("tap")
@@ -149,6 +150,13 @@ def test_conftest_sees_a_patched_world(pytester: pytest.Pytester) -> None:
 
 def test_nothing_happens_without_the_option(pytester: pytest.Pytester) -> None:
     run(pytester, PLAIN).assert_outcomes(passed=2)
+
+
+@pytest.mark.needs("installed")
+def test_entry_point_brings_the_option(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    pytester.makepyfile(test_user=MEMORY)
+    pytester.runpytest_subprocess("--dpdk=memory", timeout=60).assert_outcomes(passed=1)
 
 
 def test_wrong_mode_is_an_error(pytester: pytest.Pytester) -> None:
