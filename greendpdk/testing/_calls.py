@@ -9,6 +9,7 @@ end when its "..." says. packetdrill allows one such call at a time, and so do w
 from __future__ import annotations
 
 import errno
+import functools
 import socket
 import struct
 from collections.abc import Callable
@@ -230,7 +231,7 @@ class Calls:
                 return file.endpoint.send(pattern(0, total), bits)
             while True:
                 chunk = pattern(file.sent, total - done)
-                count = self._blocking(file, lambda: file.endpoint.send(chunk, bits), bits)
+                count = self._blocking(file, functools.partial(file.endpoint.send, chunk, bits), bits)
                 done, file.sent = done + count, file.sent + count
                 if done == total or not file.blocking or bits & socket.MSG_DONTWAIT:
                     return done

@@ -27,6 +27,11 @@ def pattern(start: int, length: int) -> bytes:
     return (_PATTERN * (length // len(_PATTERN) + 2))[start : start + length]
 
 
+def _as_set(options: tuple[Option, ...]) -> tuple[Option, ...]:
+    """Return options without their order and padding."""
+    return tuple(sorted((option for option in options if option[0] not in ("nop", "eol")), key=str))
+
+
 def _signed(number: int) -> int:
     """Return a live number near zero as a script would write it."""
     number %= WORD
@@ -149,7 +154,7 @@ class Flow:
 
     def _same_options(self, want: tuple[Option, ...], got: tuple[Option, ...], exact: bool) -> bool:
         if not exact:
-            want, got = (tuple(sorted((o for o in side if o[0] not in ("nop", "eol")), key=str)) for side in (want, got))
+            want, got = _as_set(want), _as_set(got)
         return len(want) == len(got) and all(map(self._same_option, want, got))
 
     def _same_option(self, want: Option, got: Option) -> bool:

@@ -4,7 +4,8 @@ Called by _lines.py; calls segment.py for names of options only.
 
     packet = ("<" | ">") [fields] (tcp | udp | icmp | arp)
     fields = "[" field {"," field} "]"   or in round brackets
-    field  = "ttl" n | "tos" n | "ect0" | "ect1" | "ce" | "noecn" | "df" | "nodf" | "port" n | "bad_csum" | "bad_ip_csum"
+    field  = "ttl" n | "tos" n | "ect0" | "ect1" | "ce" | "noecn" | "df" | "nodf" | "port" n
+           | "bad_csum" | "bad_ip_csum"
     tcp    = flags [start ":" end "(" length ")"] ["ack" n] ["win" n] ["urg" n] ["<" options ">"]
     udp    = "udp" "(" length ")"
     icmp   = "icmp" "unreachable" code ["mtu" n] "[" (start ":" end "(" length ")" | "udp" "(" length ")") "]"

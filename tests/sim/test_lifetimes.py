@@ -103,7 +103,7 @@ def test_sender_out_of_memory_is_told_and_recovers() -> None:
 
 
 def test_receiver_out_of_memory_drops_and_recovers() -> None:
-    """Frames that find no buffer are dropped and counted; the sender's retransmissions bring them once there is room."""
+    """Frames that find no buffer are dropped and counted; they are sent again and arrive once there is room."""
     with Wire(Fault(delay_ns=MS), Fault(delay_ns=MS), b={"buffer_cap": 131072}) as wire:
         pairs = [wire.connection(80 + number) for number in range(4)]
         streams = [Stream(client, server, 400_000, number) for number, (client, server) in enumerate(pairs)]

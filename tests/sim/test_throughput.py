@@ -1,4 +1,4 @@
-"""A first small table of throughput: loss x round trip, one stream. A bound from below that congestion control must keep.
+"""A first small table of throughput: loss x round trip, one stream. Bounds that congestion control must keep.
 
 The numbers are virtual time's: the same on every machine.
 """

@@ -1,4 +1,4 @@
-"""Invariants of the byte stream, searched by hypothesis through the whole engine. Each test's first line is its invariant."""
+"""Invariants of the byte stream, searched by hypothesis through the whole engine: each test begins with its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def covered_prefix(spans: list[tuple[int, int]]) -> int:
 @LIMITS
 @given(isn=ISN, spans=st.lists(SPAN, min_size=1, max_size=16))
 def test_what_is_delivered_is_the_prefix_without_gaps(isn: int, spans: list[tuple[int, int]]) -> None:
-    """After each segment, in whatever order and overlap they come, the ACK and the readable bytes are the covered prefix."""
+    """After each segment, in any order and overlap, the ACK and the readable bytes are the covered prefix."""
     with RawPeer(isn) as peer:
         got = b""
         for number, (start, stop) in enumerate(spans, 1):
@@ -54,7 +54,7 @@ def test_what_is_delivered_is_the_prefix_without_gaps(isn: int, spans: list[tupl
 @LIMITS
 @given(isn=ISN, spans=st.lists(SPAN, min_size=17, max_size=80), buffer=st.integers(2304, 8192))
 def test_any_storm_of_segments_ends_in_the_stream(isn: int, spans: list[tuple[int, int]], buffer: int) -> None:
-    """What is read is always a prefix of the stream, under any memory limit; sending it in order then brings the rest."""
+    """What is read is always a prefix of the stream, in any buffer; sending it in order then brings the rest."""
     with RawPeer(isn, buffer) as peer:
         got = b""
         for start, stop in spans:
@@ -85,7 +85,7 @@ SEGMENT = st.tuples(
 @LIMITS
 @given(isn=ISN, segments=st.lists(SEGMENT, max_size=40), written=st.integers(0, 5000))
 def test_no_segment_makes_bytes_that_nobody_sent(isn: int, segments: list[tuple[int, ...]], written: int) -> None:
-    """Whatever segments come, each poll ends, what is read is a prefix of the stream, and the RST at the end leaves nothing."""
+    """Whatever segments come, each poll ends, and what is read is a prefix of the stream."""
     with RawPeer(isn) as peer:
         got = b""
         with contextlib.suppress(BlockingIOError):
@@ -116,7 +116,7 @@ def test_no_segment_makes_bytes_that_nobody_sent(isn: int, segments: list[tuple[
 def test_calls_of_any_size_on_any_wire_carry_the_stream(
     seed: int, chunks: tuple[int, int], total: int, loss: float, reorder: float, duplicate: float, corrupt: float
 ) -> None:
-    """Both directions deliver exactly what was sent, then the end, and nothing is left: for any faults and any call sizes."""
+    """Both directions deliver exactly what was sent, then the end, and nothing is left, for any faults and calls."""
     fault = Fault(loss, duplicate, reorder, corrupt, delay_ns=MS, jitter_ns=MS, reorder_ns=3 * MS)
     with Wire(fault, fault, seed=seed) as wire:
         client, server = wire.connection(limit=300 * 10**9)

@@ -1,4 +1,4 @@
-"""TCP's behaviour, and ICMP's, UDP's and ARP's as far as they touch it: every .pkt script in the folders beside this file.
+"""TCP's behaviour, and ICMP's, UDP's and ARP's where they touch it: every .pkt script in the folders beside this file.
 
 Run one by `pytest tests/tcp -k name`; what the language offers stands in greendpdk/testing/script.py.
 """
