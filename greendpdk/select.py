@@ -17,9 +17,12 @@ from greendpdk import _fds
 from greendpdk._watcher import READ_BITS, WRITE_BITS
 
 __implements__ = ["poll", "select"]
+error, poll, select = _gevent.error, _gevent.poll, _gevent.select
 __all__ = ["error", "poll", "select"]
-__all__ += [name for name in vars(_gevent) if name.startswith(("EPOLL", "POLL", "PIPE"))]
-globals().update({name: getattr(_gevent, name) for name in __all__})
+for _name in vars(_gevent):
+    if _name.startswith(("EPOLL", "POLL", "PIPE")):
+        globals()[_name] = getattr(_gevent, _name)
+        __all__.append(_name)
 _kernel_select = _gevent._original_select
 
 
