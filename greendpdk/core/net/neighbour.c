@@ -214,7 +214,8 @@ void gd_neigh_output(struct gd_stack *stack, struct gd_neigh *neigh, struct gd_f
 
 static bool has_mac(const struct gd_neigh *neigh)
 {
-    return neigh->state == GD_NEIGH_REACHABLE || neigh->state == GD_NEIGH_STALE || neigh->state == GD_NEIGH_DELAYED || neigh->state == GD_NEIGH_PROBE;
+    return neigh->state == GD_NEIGH_REACHABLE || neigh->state == GD_NEIGH_STALE ||
+           neigh->state == GD_NEIGH_DELAYED || neigh->state == GD_NEIGH_PROBE;
 }
 
 void gd_neigh_confirm(struct gd_stack *stack, const struct gd_dst *dst, uint64_t now)

@@ -70,7 +70,7 @@ struct gd_ip_fields {
 /* ---- config.c: what stack.c calls ---- */
 /* Tables and lists of this layer, into a zeroed stack with its keys set. 0, -ENOMEM. */
 int gd_net_init(struct gd_stack *stack);
-/* Neighbours with their waiting frames, routes, tables; legal after a gd_net_init that failed. Interfaces live still. */
+/* Neighbours with their waiting frames, routes, tables; legal after a failed gd_net_init. Interfaces live still. */
 void gd_net_free(struct gd_stack *stack);
 /* A route, address or neighbour went or came: every struct gd_dst is found anew. */
 void gd_net_changed(struct gd_stack *stack);
@@ -113,13 +113,14 @@ bool gd_ip_within(const struct gd_addr *addr, const struct gd_addr *prefix, uint
 /* 255.255.255.255, or the broadcast address of a subnet of that interface. */
 bool gd_ip4_broadcast(const struct gd_netif *netif, const struct gd_addr *addr);
 /* The header of a packet that is total_len long, its checksum filled in unless the port does that. */
-void gd_ip4_header(struct gd_stack *stack, struct gd_frame *frame, const struct gd_ip_fields *fields, uint32_t total_len,
-                   bool checksum);
+void gd_ip4_header(struct gd_stack *stack, struct gd_frame *frame, const struct gd_ip_fields *fields,
+                   uint32_t total_len, bool checksum);
 /* Sum of the pseudo header, to go on with by gd_checksum_add (RFC 9293 3.1, RFC 8200 8.1). */
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len);
 
 /* ---- packets in ---- */
-void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint32_t rx_flags, bool to_group, uint64_t now);
+void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint32_t rx_flags, bool to_group,
+                  uint64_t now);
 void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
 /* Sends destination unreachable with that code about packet, under the rate limit (RFC 1812 4.3.2.8). */
 void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
