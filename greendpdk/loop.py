@@ -17,6 +17,7 @@ bounded spin after the last frame; the gain is that no frame waits for a timer o
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -200,6 +201,8 @@ class Poller:
         elif self.spinning:
             if now - self._last_work > self._quiet and self._next_in[0] > 0:
                 self._sleep(now)
+            else:
+                os.sched_yield()  # a spinner that uses up its slice keeps its peer on the same core from answering
         else:
             self._set_timer(now)
 
