@@ -8,7 +8,7 @@ kernel fd, and gevent's run_callback freezes the loop for 5 ms at a time. It was
 prepare watcher, and libev runs the youngest first: what the poll makes ready runs in the same turn.
 
     spinning   a no-op idle watcher is active, so epoll does not wait: a turn takes about a microsecond
-    asleep     nothing came for QUIET; the ports' receive fds (or a short timer, where the driver has none)
+    asleep     nothing came for QUIET; the ports' receive fds (or a timer of 1, later 10 ms, where one has none)
                and a timer for the engine's next deadline wake the loop
 
 Nothing here holds the loop alive (ref=False): hub.join() and LoopExit work as without a stack. The cost is a
@@ -37,6 +37,7 @@ _PAIRS = 1024  # events taken at once; more are taken in the same turn
 _SPIN_NS = 2_000  # inside one engine call while nothing else is to run: saves an epoll for each burst
 _QUIET_NS = 500_000  # without a frame or a call before the loop sleeps: some round trips of a fast network
 _TICK_S = 0.001  # receive delay of a sleeping port that has no fd; libev rounds waits up to this anyway
+_DOZE_S, _DOZE_AFTER_NS = 0.01, 100_000_000  # after so long without a frame: 10 % of a core became 1.5 %, measured
 # Where a port has no fd: longer than a tick and a spin. Two such stacks that talk by turns would otherwise each fall
 # asleep before the other's tick, for ever: 600 round trips a second where there can be 10,000.
 _QUIET_TICK_NS = 4_000_000
@@ -109,6 +110,7 @@ class Poller:
         self._deadline = _NEVER
         self._failures = 0
         self._sleepers: list[Any] = []
+        self._ticks: list[Any] = []
 
     def start(self) -> None:
         """Begin to poll in every turn of the loop."""
@@ -119,16 +121,16 @@ class Poller:
         self._prepare.start(self._turn)
         self._sleepers = [loop.io(port.rx_fd, 1, ref=False) for port in self.stack.ports if port.rx_fd >= 0]
         if any(port.rx_fd < 0 for port in self.stack.ports):
-            self._sleepers.append(loop.timer(_TICK_S, _TICK_S, ref=False))
+            self._ticks = [loop.timer(seconds, seconds, ref=False) for seconds in (_TICK_S, _DOZE_S)]
         self.wake()
 
     def stop(self) -> None:
         """Poll no more; sockets that are left raise EBADF, and who waits for them wakes up."""
         self.hub.loop.update_now()
-        for watcher in (self._prepare, self._idle, self._timer, *self._sleepers):
+        for watcher in (self._prepare, self._idle, self._timer, *self._sleepers, *self._ticks):
             watcher.stop()
             watcher.close()
-        self._sleepers = []
+        self._sleepers, self._ticks = [], []
         self.spinning = True  # nobody needs to wake it any more
         for end in list(self.stack.sockets.values()):
             end.lose()
@@ -140,7 +142,7 @@ class Poller:
             return
         self.spinning = True
         self._last_work = time.monotonic_ns()
-        for watcher in self._sleepers:
+        for watcher in (*self._sleepers, *self._ticks):
             watcher.stop()
         self._timer.stop()
         self._deadline = _NEVER
@@ -211,7 +213,15 @@ class Poller:
         self._idle.stop()
         for watcher in self._sleepers:
             watcher.start(int)
+        if self._ticks:
+            self._ticks[0].start(self._tick)
         self._set_timer(now)
+
+    def _tick(self) -> None:
+        """The turn has polled; tick less often when nothing has come for long."""
+        if self._ticks and time.monotonic_ns() - self._last_work > _DOZE_AFTER_NS:
+            self._ticks[0].stop()
+            self._ticks[1].start(int)
 
     def _set_timer(self, now: int) -> None:
         left = self._next_in[0]
