@@ -266,11 +266,33 @@ static int set_linger(struct gd_sock *sock, const void *value, uint32_t len)
     return 0;
 }
 
+/* tcp(7): a name, with or without its zero. ENOENT: no such algorithm. */
+static int set_congestion(struct gd_sock *sock, const char *value, uint32_t len)
+{
+    struct gd_tcb *tcb = gd_tcb(sock);
+    char name[GD_CC_NAME] = "";
+    const struct gd_cc *cc;
+
+    if (len == 0)
+        return -EINVAL;
+    memcpy(name, value, len < sizeof(name) ? len : sizeof(name) - 1);
+    cc = gd_cc_find(name);
+    if (cc == NULL)
+        return -ENOENT;
+    if (cc == tcb->cc)
+        return 0;
+    tcb->cc = cc;
+    memset(&tcb->cc_state, 0, sizeof(tcb->cc_state));
+    return 0;
+}
+
 int gd_sock_setsockopt(struct gd_sock *sock, int level, int name, const void *value, uint32_t len)
 {
     const struct option *option = find(sock, level, name);
     int number;
 
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION && sock->type == SOCK_STREAM)
+        return set_congestion(sock, value, len);
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(sock, value, len);
     if (option == NULL || option->set == NULL)
@@ -305,7 +327,10 @@ int gd_sock_getsockopt(struct gd_sock *sock, int level, int name, void *value, u
     if (level == IPPROTO_TCP && name == TCP_CONGESTION && sock->type == SOCK_STREAM) {
         const char *cc = gd_tcb(sock)->cc->name;
 
-        return put(value, len, cc, (uint32_t)strlen(cc) + 1);
+        char name_of[GD_CC_NAME] = ""; /* Linux pads the name with zeros */
+
+        memcpy(name_of, cc, strlen(cc));
+        return put(value, len, name_of, sizeof(name_of));
     }
     if (option == NULL)
         return -ENOPROTOOPT;

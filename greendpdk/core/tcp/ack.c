@@ -1,5 +1,5 @@
 /* Step five of a segment's arrival: its ACK and its window (RFC 9293 3.10.7.4, RFC 5961 5).
- * Called by tcp/input.c; calls tcp/recover.c, rtt.c, cc.h, time_wait.c.
+ * Called by tcp/input.c; calls tcp/flight.c, sack.c, recover.c, rtt.c, time_wait.c.
  */
 #include "tcp.h"
 
@@ -28,8 +28,40 @@ static void take_rtt(struct gd_tcb *tcb, const struct gd_segment *segment, uint6
     }
 }
 
+/* Entries up to ack leave the flight. */
+static void take_flight(struct gd_tcb *tcb, uint32_t ack, struct gd_acked *acked, uint64_t now)
+{
+    struct gd_flight *flight = &tcb->flight;
+    uint32_t arrived = 0;
+
+    while (flight->count > 0) {
+        struct gd_sent *sent = gd_flight_at(flight, flight->first);
+        uint32_t end = gd_seq_min(sent->end, ack);
+
+        if (gd_seq_le(ack, sent->seq))
+            break;
+        if (sent->state != GD_SENT_SACKED) {
+            arrived += end - sent->seq;
+            if (end == sent->end)
+                gd_tcp_rack_delivered(tcb, sent, acked, now);
+        }
+        if (end != sent->end) {
+            gd_flight_trim(flight, ack);
+            break;
+        }
+        gd_flight_pop(flight);
+    }
+    if (!tcb->sack_ok) { /* the duplicate ACKs have spoken of all but the first of these (Linux: tcp_remove_reno_sacks) */
+        uint32_t known = tcb->dupacks * tcb->mss;
+
+        tcb->dupacks -= known > acked->bytes ? acked->bytes / tcb->mss : tcb->dupacks;
+        arrived = acked->bytes > known ? acked->bytes - known : tcb->mss;
+    }
+    acked->delivered += arrived;
+}
+
 /* The bytes up to ack leave the send buffer; SYN and FIN take no bytes of it. */
-static uint32_t advance(struct gd_tcb *tcb, uint32_t ack)
+static void advance(struct gd_tcb *tcb, uint32_t ack)
 {
     uint32_t base = gd_tcp_snd_base(tcb);
     uint32_t bytes = gd_seq_gt(ack, base) ? ack - base : 0;
@@ -39,11 +71,10 @@ static uint32_t advance(struct gd_tcb *tcb, uint32_t ack)
     gd_buffer_consume(&tcb->sock.stack->pool, &tcb->snd, bytes, false);
     tcb->snd_una = ack;
     tcb->syn_acked = true;
-    if (!tcb->in_recovery && gd_seq_gt(ack, tcb->recover))
+    if (tcb->recovery == GD_OPEN && gd_seq_gt(ack, tcb->recover))
         tcb->recover = ack - 1; /* never more than half the number space behind */
-    tcb->snd_nxt = gd_seq_max(tcb->snd_nxt, ack);
+    tcb->fack = gd_seq_max(tcb->fack, ack);
     tcb->snd_sml = gd_seq_max(tcb->snd_sml, ack);
-    return bytes;
 }
 
 static void wake_writer(struct gd_tcb *tcb)
@@ -55,20 +86,28 @@ static void wake_writer(struct gd_tcb *tcb)
     }
 }
 
-static void new_ack(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+static void new_ack(struct gd_tcb *tcb, const struct gd_segment *segment, struct gd_acked *acked, uint64_t now)
 {
-    uint32_t acked = advance(tcb, segment->header.ack);
-
+    acked->bytes = segment->header.ack - tcb->snd_una;
+    take_flight(tcb, segment->header.ack, acked, now);
+    advance(tcb, segment->header.ack);
     take_rtt(tcb, segment, now);
     gd_neigh_confirm(tcb->sock.stack, &tcb->sock.dst, now);
-    gd_tcp_recover_ack(tcb, acked, now);
-    tcb->retries = 0;
     tcb->sock.soft_error = 0;
     tcb->first_unacked_at = now;
-    if (tcb->snd_una == tcb->snd_max) /* RFC 6298 5.2, 5.3 */
+}
+
+/* What an ACK of new data means for the timers and for who waits to write. */
+static void after_new_ack(struct gd_tcb *tcb, uint64_t now)
+{
+    tcb->retries = 0;
+    if (tcb->snd_una == tcb->snd_nxt) { /* RFC 6298 5.2, 5.3 */
         gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
-    else
+        gd_tcp_timer_stop(tcb, GD_T_REORDER);
+    } else {
         gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
+    }
+    gd_tcp_probe_schedule(tcb, now);
     wake_writer(tcb);
     gd_tcp_want_output(tcb);
 }
@@ -97,7 +136,7 @@ static void take_window(struct gd_tcb *tcb, const struct gd_segment *segment)
 /* RFC 5681 2: data is outstanding, and the segment has nothing but the same ACK and window once more. */
 static bool is_duplicate(const struct gd_tcb *tcb, const struct gd_segment *segment)
 {
-    return tcb->snd_una != tcb->snd_max && segment->len == 0 && !segment->fin &&
+    return tcb->snd_una != tcb->snd_nxt && segment->len == 0 && !segment->fin &&
            (segment->header.flags & GD_TCP_SYN) == 0 && segment->header.ack == tcb->snd_una &&
            segment->wnd == tcb->snd_wnd;
 }
@@ -105,7 +144,7 @@ static bool is_duplicate(const struct gd_tcb *tcb, const struct gd_segment *segm
 /* What the ACK of our FIN does (RFC 9293 3.10.7.4, fifth step). */
 static bool after_fin_acked(struct gd_tcb *tcb, uint64_t now)
 {
-    if (!tcb->fin_sent || tcb->snd_una != tcb->snd_max || tcb->snd.len > 0)
+    if (!tcb->fin_sent || tcb->snd_una != tcb->snd_nxt || tcb->snd.len > 0)
         return true;
     if (tcb->state == GD_FIN_WAIT_1) {
         gd_tcp_become(tcb, GD_FIN_WAIT_2);
@@ -124,7 +163,7 @@ static bool after_fin_acked(struct gd_tcb *tcb, uint64_t now)
 
 static bool leave_syn_received(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
-    if (gd_seq_le(segment->header.ack, tcb->snd_una) || gd_seq_gt(segment->header.ack, tcb->snd_max)) {
+    if (gd_seq_le(segment->header.ack, tcb->snd_una) || gd_seq_gt(segment->header.ack, tcb->snd_nxt)) {
         drop(tcb, GD_STAT_tcp_drop_ack);
         gd_tcp_reset_segment(tcb->sock.stack, segment);
         return false;
@@ -134,6 +173,31 @@ static bool leave_syn_received(struct gd_tcb *tcb, struct gd_segment *segment, u
     tcb->snd_wl2 = segment->header.ack;
     gd_tcp_established(tcb, now);
     return true;
+}
+
+/* Everything that the ACK, its window and its SACK blocks tell the sender. */
+static void take_news(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+{
+    struct gd_acked acked = {0};
+    bool duplicate = is_duplicate(tcb, segment);
+
+    if (gd_seq_gt(segment->header.ack, tcb->snd_una))
+        new_ack(tcb, segment, &acked, now);
+    else if (segment->header.ack != tcb->snd_una)
+        return; /* older than what we know */
+    take_window(tcb, segment);
+    if (tcb->sack_ok) {
+        gd_tcp_take_sacks(tcb, segment, &acked, now);
+    } else if (duplicate && tcb->recovery != GD_LOSS) { /* after a time-out they may be of what was sent again */
+        tcb->dupacks++;
+        acked.delivered = tcb->mss;
+    }
+    if (acked.bytes > 0 || acked.delivered > 0 || acked.dsack)
+        gd_tcp_recover(tcb, segment, &acked, now);
+    if (acked.bytes > 0)
+        after_new_ack(tcb, now);
+    else if (acked.delivered > 0)
+        gd_tcp_want_output(tcb);
 }
 
 bool gd_tcp_check_ack(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
@@ -147,20 +211,12 @@ bool gd_tcp_check_ack(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     if (tcb->state == GD_SYN_RECEIVED && !leave_syn_received(tcb, segment, now))
         return false;
     /* RFC 5961 5.2: neither what was never sent nor what is older than any window. */
-    if (gd_seq_gt(ack, tcb->snd_max) || gd_seq_lt(ack, tcb->snd_una - tcb->max_wnd)) {
+    if (gd_seq_gt(ack, tcb->snd_nxt) || gd_seq_lt(ack, tcb->snd_una - tcb->max_wnd)) {
         drop(tcb, GD_STAT_tcp_drop_ack);
         gd_tcp_challenge(tcb, now);
         return false;
     }
     tcb->probes = 0; /* the peer lives, however long its window is shut */
-    if (gd_seq_gt(ack, tcb->snd_una)) {
-        take_window(tcb, segment);
-        new_ack(tcb, segment, now);
-        return after_fin_acked(tcb, now);
-    }
-    if (is_duplicate(tcb, segment))
-        gd_tcp_duplicate_ack(tcb, now);
-    else if (ack == tcb->snd_una)
-        take_window(tcb, segment);
-    return true;
+    take_news(tcb, segment, now);
+    return after_fin_acked(tcb, now);
 }

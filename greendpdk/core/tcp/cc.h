@@ -3,16 +3,36 @@
  */
 #ifndef GD_TCP_CC_H
 #define GD_TCP_CC_H
+#include <stdbool.h>
 #include <stdint.h>
 
+#define GD_CC_NAME 16 /* Linux's TCP_CA_NAME_MAX */
+
 struct gd_tcb;
+struct gd_acked;
+
+/* CUBIC's and HyStart++'s own (cubic.c, hystart.c). */
+union gd_cc_state {
+    struct gd_cubic {
+        double w_max, k, w_est;   /* bytes, seconds, bytes */
+        double credit;            /* bytes of cwnd's growth not yet whole */
+        uint64_t epoch;           /* when this congestion avoidance began; 0: not yet */
+        uint32_t cwnd_at_epoch;
+        struct gd_hystart {
+            uint32_t round_end;   /* snd_nxt when the round began */
+            uint64_t last_min, current_min, baseline; /* RTTs; 0: none */
+            uint32_t samples, css_rounds;
+            bool css;
+        } hystart;
+    } cubic;
+};
 
 struct gd_cc {
     const char *name; /* as TCP_CONGESTION names it */
     /* The connection is established, the MSS known. */
     void (*start)(struct gd_tcb *tcb);
     /* New data was acknowledged outside of recovery, while the window was in use. */
-    void (*acked)(struct gd_tcb *tcb, uint32_t bytes, uint64_t now);
+    void (*acked)(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now);
     /* A loss was seen by duplicate ACKs: set ssthresh. */
     void (*lost)(struct gd_tcb *tcb, uint64_t now);
     /* The retransmission timer went off: set ssthresh and cwnd. */
@@ -20,6 +40,9 @@ struct gd_cc {
 };
 
 extern const struct gd_cc gd_cc_reno;
+extern const struct gd_cc gd_cc_cubic;
+/* By name; NULL: unknown. */
+const struct gd_cc *gd_cc_find(const char *name);
 /* RFC 6928: ten segments. */
 uint32_t gd_cc_initial_window(const struct gd_tcb *tcb);
 #endif

@@ -15,6 +15,7 @@ void gd_tcb_free(struct gd_tcb *tcb)
     gd_tcp_timers_stop(tcb);
     gd_list_remove(&tcb->output_link);
     gd_list_remove(&tcb->accept_link);
+    gd_flight_clear(&tcb->flight);
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->snd);
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->rcv);
     free(tcb->listener);
@@ -40,6 +41,7 @@ void gd_tcp_done(struct gd_tcb *tcb, int error)
     gd_list_remove(&tcb->output_link);
     gd_flow_remove(tcb->sock.stack, &tcb->sock.flow);
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->snd);
+    gd_flight_clear(&tcb->flight);
     if (tcb->sock.orphan) {
         leave_accept_queue(tcb);
         gd_tcb_free(tcb);
@@ -57,7 +59,7 @@ void gd_tcp_done(struct gd_tcb *tcb, int error)
 void gd_tcp_abort(struct gd_tcb *tcb, int error, uint64_t now)
 {
     if (tcb->state & (GD_SYNCHRONIZED | GD_SYN_RECEIVED))
-        gd_tcp_emit(tcb, tcb->snd_max, 0, GD_TCP_RST | GD_TCP_ACK, now); /* best effort, as any RST */
+        gd_tcp_emit(tcb, tcb->snd_nxt, 0, GD_TCP_RST | GD_TCP_ACK, now); /* best effort, as any RST */
     gd_tcp_done(tcb, error);
 }
 

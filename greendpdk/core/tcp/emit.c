@@ -63,6 +63,7 @@ static void syn_options(const struct gd_tcb *tcb, uint8_t flags, struct gd_tcp_o
     options->mss = (uint16_t)mss;
     options->has_wscale = !answer || tcb->wscale_ok;
     options->wscale = GD_TCP_WSCALE;
+    options->sack_ok = !answer || tcb->sack_ok;
 }
 
 static void fill_header(struct gd_tcb *tcb, struct gd_tcp_header *header, uint64_t now)
@@ -77,6 +78,8 @@ static void fill_header(struct gd_tcb *tcb, struct gd_tcp_header *header, uint64
         header->options.tsval = gd_tcp_now_ms(now) + tcb->ts_offset;
         header->options.tsecr = header->flags & GD_TCP_ACK ? tcb->ts_recent : 0;
     }
+    if ((header->flags & (GD_TCP_SYN | GD_TCP_RST)) == 0 && (tcb->nranges > 0 || tcb->dsack.start != tcb->dsack.end))
+        gd_tcp_fill_sacks(tcb, &header->options);
 }
 
 /* An ACK has left with the segment. */
@@ -107,6 +110,10 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
     fill_header(tcb, &header, now);
     header.window = window_field(tcb, flags);
     at = gd_tcp_write(out.l4, &header);
+    if (at + len > out.room && header.options.nsacks > 0) { /* data comes before what the next ACK can still tell */
+        header.options.nsacks = 0;
+        at = gd_tcp_write(out.l4, &header);
+    }
     if (at + len > out.room) { /* the route changed to a smaller MTU: the next pass cuts anew */
         gd_ip_cancel(&out);
         gd_tcp_update_mss(tcb);
@@ -125,7 +132,7 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
 
 void gd_tcp_ack_at_once(struct gd_tcb *tcb, uint64_t now)
 {
-    if (gd_tcp_emit(tcb, tcb->snd_max, 0, GD_TCP_ACK, now) == 0)
+    if (gd_tcp_emit(tcb, tcb->snd_nxt, 0, GD_TCP_ACK, now) == 0)
         return;
     tcb->ack_now = true;
     gd_tcp_want_output(tcb);

@@ -18,14 +18,15 @@ static void take_path_mtu(struct gd_tcb *tcb, uint32_t mtu)
         return;
     tcb->path_mtu = mtu;
     gd_tcp_update_mss(tcb);
-    tcb->snd_nxt = tcb->snd_una; /* RFC 1191 6.4: what was dropped is sent again, smaller */
+    while (tcb->flight.oldest != GD_NO_ENTRY) /* RFC 1191 6.4: what was dropped is sent again, smaller; no congestion */
+        gd_flight_lost(&tcb->flight, tcb->flight.oldest);
     tcb->rtt_at = 0;
     gd_tcp_want_output(tcb);
 }
 
 static int tell_tcb(struct gd_tcb *tcb, const struct gd_icmp_error *error)
 {
-    if (gd_seq_lt(error->seq, tcb->snd_una) || gd_seq_ge(error->seq, tcb->snd_max)) {
+    if (gd_seq_lt(error->seq, tcb->snd_una) || gd_seq_ge(error->seq, tcb->snd_nxt)) {
         /* A neighbour that never answers speaks of the SYN before it is counted as sent. */
         if (tcb->state != GD_SYN_SENT || error->seq != tcb->iss)
             return -ENOENT;

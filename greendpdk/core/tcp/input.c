@@ -51,8 +51,11 @@ static bool check_sequence(struct gd_tcb *tcb, struct gd_segment *segment, uint6
 
     if (is_old(tcb, segment, now))
         return refuse(tcb, segment, GD_STAT_tcp_drop_paws, now);
-    if (!is_acceptable(tcb, segment))
+    if (!is_acceptable(tcb, segment)) {
+        if (tcb->sack_ok && segment->len > 0 && gd_seq_le(segment->seq + segment->len, tcb->rcv_nxt))
+            tcb->dsack = (struct gd_range){segment->seq, segment->seq + segment->len}; /* RFC 2883 4.1 */
         return refuse(tcb, segment, GD_STAT_tcp_drop_sequence, now);
+    }
     /* RFC 7323 4.3 (2) */
     if (tcb->ts_ok && options->has_ts && gd_seq_le(segment->seq, tcb->last_ack_sent) &&
         gd_seq_ge(options->tsval, tcb->ts_recent)) {

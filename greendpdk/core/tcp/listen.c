@@ -95,13 +95,14 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     tcb = gd_tcb(sock);
     sock->orphan = true; /* until accept */
     sock->options = listener->sock.options;
+    tcb->cc = listener->cc;
     sock->flow.local = request->flow.local;
     sock->flow.remote = request->flow.remote;
     sock->dst = request->dst;
     tcb->passive = true;
     tcb->iss = tcb->snd_una = request->iss;
     tcb->recover = request->iss;
-    tcb->snd_nxt = tcb->snd_max = tcb->snd_sml = request->iss + 1;
+    tcb->snd_nxt = tcb->snd_sml = tcb->fack = request->iss + 1;
     tcb->snd_wnd = tcb->max_wnd = request->snd_wnd;
     tcb->ts_offset = request->ts_offset;
     tcb->irs = request->irs;

@@ -21,9 +21,10 @@ int gd_tcp_new(struct gd_stack *stack, int domain, struct gd_sock **out)
     tcb->sock.options.sndbuf = GD_TCP_BUFFER;
     tcb->sock.options.rcvbuf = GD_TCP_BUFFER;
     tcb->state = GD_CLOSED;
-    tcb->cc = &gd_cc_reno;
+    tcb->cc = &gd_cc_cubic;
     tcb->rto = GD_TCP_RTO_FIRST;
     gd_tcp_timer_init(tcb);
+    gd_flight_init(&tcb->flight);
     gd_list_init(&tcb->output_link);
     gd_list_init(&tcb->accept_link);
     *out = &tcb->sock;
@@ -58,7 +59,12 @@ static void forget_connection(struct gd_tcb *tcb)
     gd_buffer_clear(pool, &tcb->rcv);
     tcb->nranges = 0;
     tcb->fin_sent = tcb->fin_received = tcb->rcv_fin = tcb->syn_acked = false;
-    tcb->ack_now = tcb->ack_later = tcb->resend = tcb->force = tcb->in_recovery = tcb->passive = false;
+    tcb->ack_now = tcb->ack_later = tcb->syn_due = tcb->force = tcb->passive = false;
+    gd_flight_clear(&tcb->flight);
+    tcb->recovery = GD_OPEN;
+    tcb->undo_ok = tcb->probing = tcb->reordered = tcb->sack_ok = false;
+    tcb->rack_at = tcb->min_rtt = 0;
+    tcb->nseen = 0;
     tcb->retries = tcb->probes = tcb->dupacks = 0;
     tcb->srtt = tcb->rtt_at = 0;
     tcb->rto = GD_TCP_RTO_FIRST;
@@ -106,7 +112,8 @@ int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
     gd_flow_insert(stack, &sock->flow);
     tcb->iss = gd_tcp_isn(stack, &sock->flow, stack->now);
     tcb->ts_offset = gd_tcp_ts_offset(stack, &sock->flow);
-    tcb->snd_una = tcb->snd_nxt = tcb->snd_max = tcb->snd_sml = tcb->recover = tcb->iss;
+    tcb->snd_una = tcb->snd_nxt = tcb->snd_sml = tcb->recover = tcb->fack = tcb->iss;
+    tcb->syn_due = true;
     tcb->peer_mss = GD_TCP_MSS_DEFAULT;
     tcb->connecting = true;
     gd_count(&stack->stats, GD_STAT_tcp_active_opens);

@@ -1,20 +1,9 @@
 /* What a connection may send now: window, Nagle, silly-window avoidance, FIN (RFC 9293 3.7.4, 3.8.6).
- * Called by stack.c for each tcb on the output list; calls tcp/emit.c.
+ * Called by stack.c for each tcb on the output list; calls tcp/emit.c, flight.c.
  */
 #include "tcp.h"
 
 #include <errno.h>
-
-/* Bytes that the peer's window and ours let stand in the network. */
-static uint32_t send_window(const struct gd_tcb *tcb)
-{
-    uint32_t window = tcb->cwnd;
-
-    /* RFC 3042: limited transmit, of new data, and not after a time-out */
-    if (!tcb->in_recovery && tcb->dupacks > 0 && tcb->snd_nxt == tcb->snd_max && gd_seq_gt(tcb->snd_una, tcb->recover))
-        window += (tcb->dupacks < 2 ? tcb->dupacks : 2) * tcb->mss;
-    return window < tcb->snd_wnd ? window : tcb->snd_wnd;
-}
 
 static uint32_t fin_seq(const struct gd_tcb *tcb)
 {
@@ -31,91 +20,151 @@ static bool nagle_holds(const struct gd_tcb *tcb)
         return false;
     if (options->cork || tcb->more)
         return true;
-    return !options->nodelay && gd_seq_gt(tcb->snd_sml, tcb->snd_una) && tcb->snd_max != tcb->snd_una;
+    return !options->nodelay && gd_seq_gt(tcb->snd_sml, tcb->snd_una);
 }
 
 /* RFC 9293 3.8.6.2.1: a full segment, or all there is, or half the peer's largest window. */
 static bool worth_sending(const struct gd_tcb *tcb, uint32_t len, uint32_t waiting)
 {
-    if (len >= tcb->mss || gd_seq_lt(tcb->snd_nxt, tcb->snd_max) || tcb->force)
+    if (len >= tcb->mss || tcb->force)
         return true;
     if (len == waiting)
         return !nagle_holds(tcb);
     return len >= tcb->max_wnd / 2;
 }
 
-/* The first send of [seq, seq + len) times it, and starts the retransmission timer (RFC 6298 5.1). */
-static void sent(struct gd_tcb *tcb, uint32_t seq, uint32_t count, uint64_t now)
+/* A segment has left: the retransmission timer runs (RFC 6298 5.1), one segment a round trip is timed. */
+static void sent(struct gd_tcb *tcb, uint32_t len, uint64_t now)
 {
-    uint32_t end = seq + count;
-
-    if (gd_seq_lt(seq, tcb->snd_max)) {
-        tcb->total_retransmits++;
-        tcb->resent_ts = gd_tcp_now_ms(now) + tcb->ts_offset;
-        gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_retransmits);
-        if (tcb->rtt_at != 0 && gd_seq_lt(seq, tcb->rtt_seq))
-            tcb->rtt_at = 0;
-    } else if (tcb->rtt_at == 0) {
-        tcb->rtt_at = now;
-        tcb->rtt_seq = end;
-    }
-    if (tcb->snd_una == tcb->snd_max)
-        tcb->first_unacked_at = now;
     tcb->last_sent_at = now;
-    tcb->snd_max = gd_seq_max(tcb->snd_max, end);
+    tcb->prr_out += len;
     if (tcb->deadline[GD_T_RETRANSMIT] == GD_NEVER)
         gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
     gd_tcp_timer_stop(tcb, GD_T_PERSIST);
 }
 
+static void sent_again(struct gd_tcb *tcb, uint32_t seq, uint64_t now)
+{
+    uint32_t ts = gd_tcp_now_ms(now) + tcb->ts_offset;
+
+    tcb->total_retransmits++;
+    gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_retransmits);
+    if (tcb->rtt_at != 0 && gd_seq_lt(seq, tcb->rtt_seq))
+        tcb->rtt_at = 0;
+    tcb->resent_ts = ts;
+    tcb->undo_resent++;
+    if (tcb->undo_ts == 0)
+        tcb->undo_ts = ts;
+}
+
 static int send_syn(struct gd_tcb *tcb, uint64_t now)
 {
     uint8_t flags = (uint8_t)(GD_TCP_SYN | (tcb->state == GD_SYN_RECEIVED ? GD_TCP_ACK : 0));
+    bool again = tcb->snd_nxt != tcb->iss;
     int rc = gd_tcp_emit(tcb, tcb->iss, 0, flags, now);
 
     if (rc != 0)
         return rc;
+    tcb->syn_due = false;
     tcb->snd_nxt = tcb->iss + 1;
-    sent(tcb, tcb->iss, 1, now);
+    if (again) {
+        sent_again(tcb, tcb->iss, now);
+    } else {
+        tcb->rtt_at = now;
+        tcb->rtt_seq = tcb->snd_nxt;
+        tcb->first_unacked_at = now;
+    }
+    sent(tcb, 1, now);
     return 0;
 }
 
-/* One segment from seq on, with the FIN if it comes to that. *count: sequence numbers used. */
-static int send_segment(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint32_t *count, uint64_t now)
+static bool may_send_fin(const struct gd_tcb *tcb)
 {
+    return tcb->sock.shut_wr && (tcb->state & (GD_FIN_WAIT_1 | GD_CLOSING | GD_LAST_ACK)) != 0;
+}
+
+/* One segment at snd_nxt, with the FIN if it comes to that. */
+static int send_new(struct gd_tcb *tcb, uint32_t len, uint64_t now)
+{
+    uint32_t seq = tcb->snd_nxt;
     bool last = seq + len == fin_seq(tcb);
-    bool fin = last && tcb->sock.shut_wr && (tcb->state & (GD_FIN_WAIT_1 | GD_CLOSING | GD_LAST_ACK)) != 0;
+    bool fin = last && may_send_fin(tcb);
     uint8_t flags = (uint8_t)(GD_TCP_ACK | (last && len > 0 ? GD_TCP_PSH : 0) | (fin ? GD_TCP_FIN : 0));
-    int rc = gd_tcp_emit(tcb, seq, len, flags, now);
+    int rc = gd_flight_reserve(&tcb->flight);
+
+    if (rc == 0)
+        rc = gd_tcp_emit(tcb, seq, len, flags, now);
+    if (rc != 0)
+        return rc;
+    tcb->snd_nxt = seq + len + (fin ? 1 : 0);
+    gd_flight_push(&tcb->flight, seq, tcb->snd_nxt, now);
+    if (tcb->rtt_at == 0) {
+        tcb->rtt_at = now;
+        tcb->rtt_seq = tcb->snd_nxt;
+    }
+    if (tcb->snd_una == seq)
+        tcb->first_unacked_at = now;
+    if (len > 0 && len < tcb->mss)
+        tcb->snd_sml = seq + len;
+    tcb->fin_sent = tcb->fin_sent || fin;
+    sent(tcb, len, now);
+    return 0;
+}
+
+static bool ends_with_fin(const struct gd_tcb *tcb, uint32_t end)
+{
+    return tcb->fin_sent && end == fin_seq(tcb) + 1;
+}
+
+/* The last of the lost entries behind position that fit into one segment with it: small ones go together. */
+static uint64_t last_together(const struct gd_tcb *tcb, uint64_t position)
+{
+    const struct gd_flight *flight = &tcb->flight;
+    uint32_t seq = gd_flight_at(flight, position)->seq;
+
+    while (position + 1 != gd_flight_end(flight)) {
+        const struct gd_sent *next = gd_flight_at(flight, position + 1);
+
+        if (next->state != GD_SENT_LOST || next->end - (ends_with_fin(tcb, next->end) ? 1 : 0) - seq > tcb->mss)
+            break;
+        position++;
+    }
+    return position;
+}
+
+/* [seq, end) again, in pieces if the MSS has shrunk since. */
+static int emit_again(struct gd_tcb *tcb, uint32_t seq, uint32_t end, uint64_t now)
+{
+    bool fin = ends_with_fin(tcb, end);
+
+    end -= fin ? 1 : 0;
+    do {
+        uint32_t len = end - seq < tcb->mss ? end - seq : tcb->mss;
+        uint8_t push = len > 0 && seq + len == fin_seq(tcb) ? GD_TCP_PSH : 0;
+        uint8_t last = fin && seq + len == end ? GD_TCP_FIN : 0;
+        int rc = gd_tcp_emit(tcb, seq, len, (uint8_t)(GD_TCP_ACK | push | last), now);
+
+        if (rc != 0)
+            return rc;
+        seq += len;
+    } while (seq != end);
+    return 0;
+}
+
+int gd_tcp_send_again(struct gd_tcb *tcb, uint64_t position, uint64_t now)
+{
+    uint64_t last = last_together(tcb, position);
+    uint32_t seq = gd_flight_at(&tcb->flight, position)->seq;
+    uint32_t end = gd_flight_at(&tcb->flight, last)->end;
+    int rc = emit_again(tcb, seq, end, now);
 
     if (rc != 0)
         return rc;
-    *count = len + (fin ? 1 : 0);
-    if (len > 0 && len < tcb->mss)
-        tcb->snd_sml = gd_seq_max(tcb->snd_sml, seq + len);
-    if (fin)
-        tcb->fin_sent = true;
-    sent(tcb, seq, *count, now);
+    sent_again(tcb, seq, now);
+    sent(tcb, end - seq, now);
+    for (; position <= last; position++)
+        gd_flight_resent(&tcb->flight, gd_flight_at(&tcb->flight, position), position, now);
     return 0;
-}
-
-/* RFC 5681 3.2: the first segment that is not acknowledged, whatever the window. */
-static int send_again(struct gd_tcb *tcb, uint64_t now)
-{
-    uint32_t base = gd_tcp_snd_base(tcb);
-    uint32_t sent_bytes = tcb->snd_max - base;
-    uint32_t len = tcb->snd.len < sent_bytes ? tcb->snd.len : sent_bytes;
-    uint32_t count;
-    int rc;
-
-    if (!tcb->syn_acked)
-        return send_syn(tcb, now);
-    if (tcb->snd_una == tcb->snd_max)
-        return 0;
-    rc = send_segment(tcb, base, len < tcb->mss ? len : tcb->mss, &count, now);
-    if (rc == 0)
-        tcb->snd_nxt = gd_seq_max(tcb->snd_nxt, base + count);
-    return rc;
 }
 
 /* RFC 5681 4.1: after an idle RTO the window starts again. */
@@ -123,14 +172,14 @@ static void restart_after_idle(struct gd_tcb *tcb, uint64_t now)
 {
     uint32_t window = gd_cc_initial_window(tcb);
 
-    if (tcb->snd_una == tcb->snd_max && now - tcb->last_sent_at > tcb->rto && tcb->cwnd > window)
+    if (tcb->snd_una == tcb->snd_nxt && now - tcb->last_sent_at > tcb->rto && tcb->cwnd > window)
         tcb->cwnd = window;
 }
 
 /* Data waits and nothing is in flight that could bring a window update: probe for it. */
 static void arm_persist(struct gd_tcb *tcb, uint64_t now)
 {
-    if (tcb->snd_una != tcb->snd_max || tcb->snd.len == 0 || tcb->deadline[GD_T_PERSIST] != GD_NEVER)
+    if (tcb->snd_una != tcb->snd_nxt || tcb->snd.len == 0 || tcb->deadline[GD_T_PERSIST] != GD_NEVER)
         return;
     gd_tcp_timer_set(tcb, GD_T_PERSIST, now + gd_tcp_persist_wait(tcb));
 }
@@ -146,25 +195,51 @@ static void wait_for_more(struct gd_tcb *tcb, bool small_window, uint64_t now)
         gd_tcp_timer_set(tcb, GD_T_CORK, now + GD_TCP_CORK_TIME);
 }
 
+/* What was lost goes first (RFC 6675 NextSeg, rule 1), as far as the window lets it. */
+static int send_lost(struct gd_tcb *tcb, uint64_t now)
+{
+    uint64_t position;
+
+    while ((position = gd_flight_next_lost(&tcb->flight)) != GD_NO_ENTRY) {
+        const struct gd_sent *entry = gd_flight_at(&tcb->flight, position);
+        uint32_t pipe = gd_tcp_pipe(tcb);
+        int rc;
+
+        if (pipe > 0 && pipe + (entry->end - entry->seq) > tcb->cwnd)
+            return 0;
+        rc = gd_tcp_send_again(tcb, position, now);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Bytes that wait at snd_nxt, and how many of them make the next segment by the peer's window. */
+static uint32_t next_len(const struct gd_tcb *tcb, uint32_t *waiting)
+{
+    uint32_t flight = tcb->snd_nxt - tcb->snd_una;
+    uint32_t window = tcb->snd_wnd > flight ? tcb->snd_wnd - flight : 0;
+    int32_t left = gd_seq_diff(fin_seq(tcb), tcb->snd_nxt);
+    uint32_t len;
+
+    *waiting = left > 0 ? (uint32_t)left : 0;
+    len = *waiting < window ? *waiting : window;
+    return len < tcb->mss ? len : tcb->mss;
+}
+
 static int send_data(struct gd_tcb *tcb, uint64_t now)
 {
     restart_after_idle(tcb, now);
     tcb->cwnd_limited = false;
     for (;;) {
-        uint32_t flight = tcb->snd_nxt - tcb->snd_una;
-        uint32_t window = send_window(tcb);
-        uint32_t usable = window > flight ? window - flight : 0;
-        uint32_t waiting = gd_seq_diff(fin_seq(tcb), tcb->snd_nxt) > 0 ? fin_seq(tcb) - tcb->snd_nxt : 0;
-        uint32_t len = waiting < usable ? waiting : usable;
-        bool fin = tcb->sock.shut_wr && tcb->snd_nxt == fin_seq(tcb) && flight <= tcb->snd_wnd &&
-                   (tcb->state & (GD_FIN_WAIT_1 | GD_CLOSING | GD_LAST_ACK)) != 0;
-        uint32_t count;
+        uint32_t waiting, len = next_len(tcb, &waiting), pipe = gd_tcp_pipe(tcb);
+        bool fin = !tcb->fin_sent && may_send_fin(tcb) && waiting == 0;
         int rc;
 
-        if (len > tcb->mss)
-            len = tcb->mss;
-        if (waiting > 0 && window == tcb->cwnd && len < tcb->mss && len < waiting)
+        if (len > 0 && pipe + len > tcb->cwnd) {
             tcb->cwnd_limited = true;
+            return 0;
+        }
         if (len == 0 && !fin) {
             if (waiting > 0 && tcb->snd_wnd == 0)
                 arm_persist(tcb, now);
@@ -174,32 +249,37 @@ static int send_data(struct gd_tcb *tcb, uint64_t now)
             wait_for_more(tcb, len < waiting, now);
             return 0;
         }
-        rc = send_segment(tcb, tcb->snd_nxt, len, &count, now);
+        rc = send_new(tcb, len, now);
         if (rc != 0)
             return rc;
-        tcb->snd_nxt += count;
         tcb->force = false;
     }
 }
 
+int gd_tcp_send_one(struct gd_tcb *tcb, uint64_t now)
+{
+    uint32_t waiting, len = next_len(tcb, &waiting);
+
+    return len > 0 && send_new(tcb, len, now) == 0 ? 1 : 0;
+}
+
 int gd_tcp_output(struct gd_tcb *tcb, uint64_t now)
 {
-    int rc = 0;
+    bool idle = tcb->flight.count == 0;
+    int rc;
 
     if (tcb->state & (GD_CLOSED | GD_LISTEN | GD_TIME_WAIT))
         return 0;
-    if (tcb->resend) {
-        rc = send_again(tcb, now);
-        if (rc != 0)
-            return rc;
-        tcb->resend = false;
-    }
-    if (!tcb->syn_acked && tcb->snd_nxt == tcb->iss)
+    if (tcb->syn_due)
         return send_syn(tcb, now);
     if (tcb->state & (GD_SYN_SENT | GD_SYN_RECEIVED))
         return 0;
-    rc = send_data(tcb, now);
+    rc = send_lost(tcb, now);
+    if (rc == 0)
+        rc = send_data(tcb, now);
+    if (idle || tcb->deadline[GD_T_PROBE] == GD_NEVER)
+        gd_tcp_probe_schedule(tcb, now);
     if (rc == 0 && (tcb->ack_now || gd_tcp_window_update_due(tcb)))
-        rc = gd_tcp_emit(tcb, tcb->snd_max, 0, GD_TCP_ACK, now);
+        rc = gd_tcp_emit(tcb, tcb->snd_nxt, 0, GD_TCP_ACK, now);
     return rc;
 }

@@ -1,56 +1,176 @@
-/* Fast retransmit and NewReno's fast recovery (RFC 5681 3.2, RFC 6582), limited transmit (RFC 3042).
- * Called by tcp/ack.c; calls cc.h.
+/* Recovery from loss: NewReno or SACK's (RFC 6582, RFC 6675), the window by PRR (RFC 6937), undone when it was needless
+ * (timestamps: RFC 3522, RFC 4015; DSACK: RFC 3708).
+ * Called by tcp/ack.c, rack.c, timer.c; calls cc.h, tcp/flight.c.
+ *
+ *              loss found                     snd_una >= recover
+ *      OPEN ───────────────► RECOVERY ─────────────────────────────► OPEN
+ *        └──── time-out ───► LOSS ─────────────────────────────────────┘     an undo leads there at once
  */
 #include "tcp.h"
 
+#include <errno.h>
+
 #define DUPLICATES 3u /* RFC 5681 3.2 */
+
+uint32_t gd_tcp_pipe(const struct gd_tcb *tcb)
+{
+    uint32_t arrived = tcb->sack_ok ? 0 : tcb->dupacks * tcb->mss;
+
+    return tcb->flight.pipe > arrived ? tcb->flight.pipe - arrived : 0;
+}
+
+static void remember_for_undo(struct gd_tcb *tcb)
+{
+    tcb->prior_cwnd = tcb->cwnd;
+    tcb->prior_ssthresh = tcb->ssthresh;
+    tcb->undo_ok = true;
+    tcb->undo_resent = 0;
+    tcb->undo_ts = 0;
+}
 
 static void enter(struct gd_tcb *tcb, uint64_t now)
 {
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_fast_retransmits);
+    remember_for_undo(tcb);
+    tcb->prr_flight = tcb->snd_nxt - tcb->snd_una;
+    tcb->prr_delivered = tcb->prr_out = 0;
+    tcb->recover = tcb->snd_nxt;
     tcb->cc->lost(tcb, now);
-    tcb->in_recovery = true;
-    tcb->recover = tcb->snd_max;
-    tcb->cwnd = tcb->ssthresh + DUPLICATES * tcb->mss;
-    tcb->resend = true;
-    tcb->rtt_at = 0; /* Karn: the timed segment may be the one sent again */
+    tcb->recovery = GD_RECOVERY;
+    tcb->rtt_at = 0; /* Karn: what is timed may be sent again */
+    gd_tcp_timer_stop(tcb, GD_T_PROBE);
     gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
-}
-
-void gd_tcp_duplicate_ack(struct gd_tcb *tcb, uint64_t now)
-{
-    tcb->dupacks++;
-    if (tcb->in_recovery)
-        tcb->cwnd += tcb->mss; /* a segment has left the network */
-    else if (tcb->dupacks == DUPLICATES && gd_seq_gt(tcb->snd_una, tcb->recover))
-        enter(tcb, now); /* RFC 6582 3.2 step 2: not for the losses of the recovery before, or of a time-out */
-    gd_tcp_want_output(tcb);
 }
 
 static void leave(struct gd_tcb *tcb)
 {
-    uint32_t flight = tcb->snd_max - tcb->snd_una;
-    uint32_t window = (flight > tcb->mss ? flight : tcb->mss) + tcb->mss;
-
-    tcb->in_recovery = false;
-    tcb->cwnd = window < tcb->ssthresh ? window : tcb->ssthresh; /* RFC 6582 3.2 step 3, option 1 */
+    if (tcb->recovery == GD_RECOVERY)
+        tcb->cwnd = tcb->ssthresh; /* RFC 6937 3: PRR has brought it there, or below when the sender was idle */
+    tcb->recovery = GD_OPEN;
+    tcb->dupacks = 0;
 }
 
-void gd_tcp_recover_ack(struct gd_tcb *tcb, uint32_t acked, uint64_t now)
+/* Nothing was lost: as if we had waited. */
+static void undo(struct gd_tcb *tcb)
 {
+    struct gd_flight *flight = &tcb->flight;
+    uint64_t position;
+
+    gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_undos);
+    while ((position = gd_flight_next_lost(flight)) != GD_NO_ENTRY)
+        gd_flight_not_lost(flight, position);
+    if (tcb->cwnd < tcb->prior_cwnd)
+        tcb->cwnd = tcb->prior_cwnd;
+    if (tcb->ssthresh < tcb->prior_ssthresh)
+        tcb->ssthresh = tcb->prior_ssthresh;
+    tcb->undo_ok = false;
+    tcb->recovery = GD_OPEN;
     tcb->dupacks = 0;
-    if (!tcb->in_recovery) {
-        if (tcb->cwnd_limited)
-            tcb->cc->acked(tcb, acked, now);
-        return;
+}
+
+/* Was it needless? The ACK echoes a segment sent before the first resend; or DSACKs account for every resend. */
+static bool was_needless(struct gd_tcb *tcb, const struct gd_segment *segment, const struct gd_acked *acked)
+{
+    const struct gd_tcp_options *options = &segment->header.options;
+
+    if (!tcb->undo_ok)
+        return false;
+    if (acked->dsack && tcb->undo_resent > 0 && --tcb->undo_resent == 0)
+        return true;
+    return acked->bytes > 0 && tcb->recovery != GD_OPEN && tcb->ts_ok && options->has_ts && tcb->undo_ts != 0 &&
+           gd_seq_lt(options->tsecr, tcb->undo_ts);
+}
+
+/* RFC 6937 3.1, with the slow start reduction bound while nothing more is lost. */
+static void set_window(struct gd_tcb *tcb, const struct gd_acked *acked, bool lost)
+{
+    uint32_t pipe = gd_tcp_pipe(tcb);
+    uint32_t may;
+
+    tcb->prr_delivered += acked->delivered;
+    if (pipe > tcb->ssthresh) {
+        uint64_t due = ((uint64_t)tcb->prr_delivered * tcb->ssthresh + tcb->prr_flight - 1) / tcb->prr_flight;
+
+        may = due > tcb->prr_out ? (uint32_t)(due - tcb->prr_out) : 0;
+    } else {
+        may = tcb->prr_delivered > tcb->prr_out ? tcb->prr_delivered - tcb->prr_out : 0;
+        if (may < acked->delivered)
+            may = acked->delivered;
+        if (acked->bytes > 0 && !lost)
+            may += tcb->mss;
+        if (may > tcb->ssthresh - pipe)
+            may = tcb->ssthresh - pipe;
     }
-    if (gd_seq_ge(tcb->snd_una, tcb->recover)) {
+    if (tcb->prr_out == 0 && may < tcb->mss)
+        may = tcb->mss; /* the fast retransmit itself */
+    tcb->cwnd = pipe + may;
+}
+
+/* Without SACK: the third duplicate ACK, or a partial ACK in recovery, says that the first segment is lost. */
+static bool newreno_lost(struct gd_tcb *tcb, const struct gd_acked *acked)
+{
+    struct gd_flight *flight = &tcb->flight;
+    bool third = tcb->recovery == GD_OPEN && tcb->dupacks >= DUPLICATES && gd_seq_gt(tcb->snd_una, tcb->recover);
+    bool partial = tcb->recovery == GD_RECOVERY && acked->bytes > 0 && gd_seq_lt(tcb->snd_una, tcb->recover);
+
+    if (flight->count == 0 || gd_flight_at(flight, flight->first)->state != GD_SENT_OUT || !(third || partial))
+        return false;
+    gd_flight_lost(flight, flight->first);
+    return true;
+}
+
+void gd_tcp_recover(struct gd_tcb *tcb, const struct gd_segment *segment, const struct gd_acked *acked, uint64_t now)
+{
+    bool lost;
+
+    if (was_needless(tcb, segment, acked))
+        undo(tcb);
+    if (acked->dsack)
+        gd_tcp_rack_dsack(tcb);
+    if (tcb->recovery != GD_OPEN && gd_seq_ge(tcb->snd_una, tcb->recover))
         leave(tcb);
-        return;
-    }
-    /* A partial ACK: the next hole is lost as well. */
-    tcb->resend = true;
-    tcb->cwnd = tcb->cwnd > acked ? tcb->cwnd - acked : 0;
-    if (acked >= tcb->mss || tcb->cwnd < tcb->mss)
-        tcb->cwnd += tcb->mss;
+    gd_tcp_probe_acked(tcb, acked, now);
+    lost = tcb->sack_ok ? gd_tcp_rack_detect(tcb, now) : newreno_lost(tcb, acked);
+    if (lost && tcb->recovery == GD_OPEN)
+        enter(tcb, now);
+    if (tcb->recovery == GD_RECOVERY)
+        set_window(tcb, acked, lost);
+    else if (acked->bytes > 0 && (tcb->cwnd_limited || tcb->recovery == GD_LOSS))
+        tcb->cc->acked(tcb, acked, now);
+    if (tcb->recovery != GD_OPEN || lost)
+        gd_tcp_want_output(tcb);
+}
+
+void gd_tcp_recover_lost(struct gd_tcb *tcb, uint64_t now)
+{
+    static const struct gd_acked nothing = {0};
+
+    if (tcb->recovery == GD_OPEN)
+        enter(tcb, now);
+    if (tcb->recovery == GD_RECOVERY)
+        set_window(tcb, &nothing, true);
+    gd_tcp_want_output(tcb);
+}
+
+void gd_tcp_recover_timeout(struct gd_tcb *tcb, uint64_t now)
+{
+    struct gd_flight *flight = &tcb->flight;
+    bool reneged = flight->count > 0 && gd_flight_at(flight, flight->first)->state == GD_SENT_SACKED;
+
+    if (tcb->recovery != GD_LOSS || !tcb->undo_ok)
+        remember_for_undo(tcb);
+    tcb->cc->timeout(tcb, now);
+    tcb->recovery = GD_LOSS;
+    tcb->recover = tcb->snd_nxt;
+    tcb->dupacks = 0;
+    tcb->probing = false;
+    while (flight->oldest != GD_NO_ENTRY)
+        gd_flight_lost(flight, flight->oldest);
+    /* RFC 2018 8: a receiver may take back what it has SACKed; then the first segment shows it. */
+    for (uint64_t at = flight->first; reneged && at != gd_flight_end(flight); at++)
+        if (gd_flight_at(flight, at)->state == GD_SENT_SACKED)
+            gd_flight_lost(flight, at);
+    tcb->nseen = 0;
+    gd_tcp_timer_stop(tcb, GD_T_REORDER);
+    gd_tcp_timer_stop(tcb, GD_T_PROBE);
 }

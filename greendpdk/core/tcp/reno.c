@@ -13,7 +13,7 @@ uint32_t gd_cc_initial_window(const struct gd_tcb *tcb)
 
 static uint32_t half_of_flight(const struct gd_tcb *tcb)
 {
-    uint32_t half = (tcb->snd_max - tcb->snd_una) / 2;
+    uint32_t half = (tcb->snd_nxt - tcb->snd_una) / 2;
 
     return half > 2 * tcb->mss ? half : 2 * tcb->mss; /* RFC 5681 (4) */
 }
@@ -25,11 +25,13 @@ static void start(struct gd_tcb *tcb)
     tcb->acked_in_ca = 0;
 }
 
-static void acked(struct gd_tcb *tcb, uint32_t bytes, uint64_t now)
+static void acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now)
 {
+    uint32_t bytes = acked->bytes;
+
     (void)now;
     if (tcb->cwnd < tcb->ssthresh) {
-        uint32_t limit = (tcb->retries > 0 ? 1 : ABC_LIMIT) * tcb->mss; /* RFC 3465 2.3 */
+        uint32_t limit = (tcb->retries > 0 || tcb->recovery == GD_LOSS ? 1 : ABC_LIMIT) * tcb->mss; /* RFC 3465 2.3 */
 
         tcb->cwnd += bytes < limit ? bytes : limit;
         return;

@@ -25,6 +25,7 @@ static void fill_options(const struct gd_request *request, struct gd_tcp_options
     options->has_wscale = request->options.has_wscale;
     options->wscale = GD_TCP_WSCALE;
     options->has_ts = request->options.has_ts;
+    options->sack_ok = request->options.sack_ok;
     options->tsval = gd_tcp_now_ms(now) + request->ts_offset;
     options->tsecr = request->ts_recent;
 }
@@ -45,7 +46,7 @@ static void send_segment(struct gd_stack *stack, struct gd_request *request, uin
     loose.header.window = (uint16_t)gd_tcp_request_window(request);
     fill_options(request, &loose.header.options, now);
     if ((flags & GD_TCP_SYN) == 0)
-        loose.header.options.has_mss = loose.header.options.has_wscale = false;
+        loose.header.options.has_mss = loose.header.options.has_wscale = loose.header.options.sack_ok = false;
     gd_tcp_emit_loose(stack, &loose);
 }
 

@@ -30,6 +30,7 @@ void gd_tcp_take_options(struct gd_tcb *tcb, const struct gd_tcp_options *option
     tcb->snd_wscale = options->has_wscale ? options->wscale : 0;
     tcb->rcv_wscale = options->has_wscale ? GD_TCP_WSCALE : 0;
     tcb->ts_ok = options->has_ts;
+    tcb->sack_ok = options->sack_ok;
     tcb->rcv_mss = GD_TCP_MSS_DEFAULT; /* until a larger one is seen */
     if (options->has_ts) {
         tcb->ts_recent = options->tsval;
@@ -58,7 +59,7 @@ static bool ack_is_wrong(struct gd_tcb *tcb, const struct gd_segment *segment)
 {
     uint32_t ack = segment->header.ack;
 
-    return (segment->header.flags & GD_TCP_ACK) != 0 && (gd_seq_le(ack, tcb->iss) || gd_seq_gt(ack, tcb->snd_max));
+    return (segment->header.flags & GD_TCP_ACK) != 0 && (gd_seq_le(ack, tcb->iss) || gd_seq_gt(ack, tcb->snd_nxt));
 }
 
 static void take_syn(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
@@ -84,8 +85,9 @@ static void take_rest(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
 static void open_done(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     tcb->snd_una = segment->header.ack;
-    tcb->snd_nxt = gd_seq_max(tcb->snd_nxt, tcb->snd_una);
     tcb->syn_acked = true;
+    tcb->syn_due = false;
+    tcb->fack = tcb->snd_una;
     tcb->snd_sml = tcb->snd_una;
     if (tcb->rtt_at != 0)
         gd_tcp_rtt_sample(tcb, now - tcb->rtt_at);
@@ -125,7 +127,7 @@ void gd_tcp_syn_sent(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t no
     }
     /* Simultaneous open: our SYN goes out again, now with an ACK. */
     gd_tcp_become(tcb, GD_SYN_RECEIVED);
-    tcb->snd_nxt = tcb->iss;
+    tcb->syn_due = true;
     tcb->rtt_at = 0;
     gd_tcp_want_output(tcb);
 }

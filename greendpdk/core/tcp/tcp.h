@@ -1,10 +1,10 @@
 /* TCP's control block and the calls between the files of tcp/. Included by tcp/, sock/stream.c, sock/option.c, stack.c.
  *
  *   send                                               receive
- *     snd_una      snd_nxt    snd_max    snd_una+snd_wnd    rcv_nxt                    rcv_adv
- *   ─────┼────────────┼──────────┼────────────┼───        ─────┼───────┬──┬──────┬──┬─────┼───
- *        │ in flight  │ sent once│  may send  │                │  gap  │▓▓│ gap  │▓▓│ free│
- *        │            │ (resend) │                             └ rcv.len bytes before it wait for recv
+ *     snd_una               snd_nxt      snd_una+snd_wnd    rcv_nxt                    rcv_adv
+ *   ─────┼─────────────────────┼─────────────┼───         ─────┼───────┬──┬──────┬──┬─────┼───
+ *        │ flight (flight.h)   │  may send   │                 │  gap  │▓▓│ gap  │▓▓│ free│
+ *        │                     │                               └ rcv.len bytes before it wait for recv
  *   buffer head = snd_una (iss + 1 while the SYN is unacknowledged); ▓ = ranges[], already in the buffer
  */
 #ifndef GD_TCP_TCP_H
@@ -14,6 +14,7 @@
 #include "../util/seq.h"
 #include "../wire/tcp.h"
 #include "cc.h"
+#include "flight.h"
 
 #define GD_MS 1000000ull
 #define GD_S 1000000000ull
@@ -59,11 +60,23 @@ enum gd_tcp_timer {
     GD_T_KEEPALIVE,
     GD_T_CORK,
     GD_T_FIN_WAIT_2,
+    GD_T_REORDER, /* RACK: a segment that may only be late (RFC 8985 6.2) */
+    GD_T_PROBE,   /* tail loss probe (RFC 8985 7) */
     GD_TIMERS
 };
 
-struct gd_range {
-    uint32_t start, end; /* [start, end) */
+enum gd_recovery {
+    GD_OPEN,     /* no loss known of */
+    GD_RECOVERY, /* fast recovery (RFC 6675), window by PRR */
+    GD_LOSS,     /* after a time-out (RFC 5681 3.1) */
+};
+
+/* What one segment's ACK and SACK blocks said. */
+struct gd_acked {
+    uint32_t bytes;     /* by which snd_una moved */
+    uint32_t delivered; /* bytes that are now known to have arrived (RFC 6937) */
+    uint64_t rtt;       /* of the last of them that was sent once; 0: none */
+    bool dsack;
 };
 
 struct gd_listener {
@@ -77,13 +90,13 @@ struct gd_tcb {
     struct gd_sock sock;
     enum gd_tcp_state state; /* written by gd_tcp_become only */
 
-    uint32_t iss, snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2;
+    uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
     uint32_t max_wnd;   /* the largest window the peer has offered (RFC 9293 3.8.6.2.1) */
     uint32_t snd_sml;   /* end of the last segment sent below the MSS (Minshall's Nagle) */
     uint32_t irs, rcv_nxt, rcv_adv; /* rcv_adv: the right edge that was advertised */
     uint32_t last_ack_sent;         /* RFC 7323 4.3 */
     uint8_t snd_wscale, rcv_wscale;
-    bool wscale_ok, ts_ok;
+    bool wscale_ok, ts_ok, sack_ok;
     uint32_t ts_recent, ts_offset;
     uint64_t ts_recent_at;
     uint32_t mss;      /* bytes of data in a full segment, options taken off */
@@ -93,7 +106,7 @@ struct gd_tcb {
     uint32_t unacked_in; /* bytes received since the last ACK left */
 
     bool ack_now, ack_later; /* an ACK is due at once / by the delayed-ACK timer */
-    bool resend;             /* send the segment at snd_una again */
+    bool syn_due;            /* our SYN is to be sent, or sent again */
     bool force;              /* the persist timer: ignore Nagle and silly-window avoidance once */
     bool fin_sent, fin_received, rcv_fin; /* rcv_fin: fin_at is known */
     bool want_write;         /* send reported EAGAIN: wake at room */
@@ -117,8 +130,30 @@ struct gd_tcb {
 
     const struct gd_cc *cc;
     uint32_t cwnd, ssthresh, acked_in_ca;
-    uint32_t dupacks, recover;
-    bool in_recovery, cwnd_limited;
+    bool cwnd_limited;
+
+    struct gd_flight flight;
+    enum gd_recovery recovery;
+    uint32_t recover;        /* snd_nxt when the loss was seen: there it ends */
+    uint32_t dupacks;        /* without SACK: segments that must have arrived (RFC 5681 3.2) */
+    uint32_t prr_delivered, prr_out, prr_flight; /* RFC 6937 3 */
+    uint32_t prior_cwnd, prior_ssthresh; /* before the last reduction */
+    bool undo_ok;            /* it may still turn out needless */
+    uint32_t undo_resent;    /* segments sent again since that no DSACK has spoken of */
+    uint32_t undo_ts;        /* the timestamp of the first of them */
+
+    struct gd_range seen[GD_TCP_SACKS]; /* the last SACK blocks: only what is new in the next is looked at */
+    int nseen;
+    uint32_t fack;           /* the highest sequence number known to have arrived */
+    uint64_t rack_at, rack_rtt; /* of the segment sent last among those that have arrived (RFC 8985 5.2) */
+    uint32_t rack_end;
+    uint64_t min_rtt, min_rtt_at;
+    bool reordered;          /* seen on this path */
+    uint32_t reorder_steps;  /* quarters of min_rtt to wait; grows with DSACKs */
+    uint32_t reorder_round;  /* not again before snd_una is there */
+    bool probing, probe_resent; /* a tail loss probe is out; it sent old data */
+    uint32_t probe_end;
+    union gd_cc_state cc_state;
 
     uint64_t deadline[GD_TIMERS]; /* GD_NEVER: off; the wheel holds the first, or an earlier time */
     struct gd_timer timer;
@@ -126,6 +161,8 @@ struct gd_tcb {
     struct gd_buffer snd, rcv;
     int nranges;
     struct gd_range ranges[GD_TCP_RANGES];
+    uint32_t last_range;     /* a number in the range that changed last: it is reported first (RFC 2018 4) */
+    struct gd_range dsack;   /* a duplicate to report once (RFC 2883); start == end: none */
 
     struct gd_listener *listener; /* LISTEN only, owned */
     struct gd_tcb *parent;        /* the listener whose accept queue holds it, or NULL */
@@ -286,9 +323,38 @@ uint64_t gd_tcp_persist_wait(const struct gd_tcb *tcb);
 void gd_tcp_no_route(struct gd_tcb *tcb, uint64_t now);
 void gd_tcp_rtt_sample(struct gd_tcb *tcb, uint64_t rtt);
 void gd_tcp_back_off(struct gd_tcb *tcb);
-void gd_tcp_duplicate_ack(struct gd_tcb *tcb, uint64_t now);
-/* acked > 0 bytes were newly acknowledged (snd_una has moved). */
-void gd_tcp_recover_ack(struct gd_tcb *tcb, uint32_t acked, uint64_t now);
+
+/* sack.c */
+/* The blocks of an arrived segment: marks what they cover. */
+void gd_tcp_take_sacks(struct gd_tcb *tcb, const struct gd_segment *segment, struct gd_acked *acked, uint64_t now);
+/* The blocks to send with the next ACK. */
+void gd_tcp_fill_sacks(struct gd_tcb *tcb, struct gd_tcp_options *options);
+
+/* rack.c */
+/* An entry has arrived, by ACK or SACK, before it is taken off or marked. */
+void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struct gd_acked *acked, uint64_t now);
+/* Marks what must be lost by now; true if anything was. */
+bool gd_tcp_rack_detect(struct gd_tcb *tcb, uint64_t now);
+void gd_tcp_rack_dsack(struct gd_tcb *tcb);
+/* Arms the tail loss probe, if one is due by the rules. */
+void gd_tcp_probe_schedule(struct gd_tcb *tcb, uint64_t now);
+void gd_tcp_probe_acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now);
+void gd_tcp_on_reorder(struct gd_tcb *tcb, uint64_t now);
+void gd_tcp_on_probe(struct gd_tcb *tcb, uint64_t now);
+
+/* recover.c */
+/* After each ACK: enters, goes on with, undoes or leaves recovery; sets cwnd. */
+void gd_tcp_recover(struct gd_tcb *tcb, const struct gd_segment *segment, const struct gd_acked *acked, uint64_t now);
+/* The same without an ACK: RACK's timer found losses. */
+void gd_tcp_recover_lost(struct gd_tcb *tcb, uint64_t now);
+/* The retransmission timer: everything in flight is lost. */
+void gd_tcp_recover_timeout(struct gd_tcb *tcb, uint64_t now);
+/* Bytes in the network (RFC 6675 4's pipe; without SACK each duplicate ACK is a segment less). */
+uint32_t gd_tcp_pipe(const struct gd_tcb *tcb);
+/* output.c: the segment at that position once more. 0, -ENOBUFS. */
+int gd_tcp_send_again(struct gd_tcb *tcb, uint64_t position, uint64_t now);
+/* One segment of new data whatever the congestion window. 1 sent, 0 there is none. */
+int gd_tcp_send_one(struct gd_tcb *tcb, uint64_t now);
 
 /* isn.c */
 uint32_t gd_tcp_isn(struct gd_stack *stack, const struct gd_flow *flow, uint64_t now);

@@ -63,6 +63,7 @@ static bool trim(struct gd_tcb *tcb, struct gd_segment *segment)
     if (gd_seq_lt(segment->seq, tcb->rcv_nxt)) {
         uint32_t old = tcb->rcv_nxt - segment->seq;
 
+        tcb->dsack = (struct gd_range){segment->seq, segment->seq + (old < segment->len ? old : segment->len)};
         if (old >= segment->len) {
             gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_duplicate);
             segment->seq += segment->len; /* where a FIN of it stands */
@@ -93,12 +94,30 @@ static bool store(struct gd_tcb *tcb, const struct gd_segment *segment)
     return false;
 }
 
+static bool is_known(const struct gd_tcb *tcb, uint32_t start, uint32_t end)
+{
+    for (int i = 0; i < tcb->nranges; i++)
+        if (gd_seq_le(tcb->ranges[i].start, start) && gd_seq_ge(tcb->ranges[i].end, end))
+            return true;
+    return false;
+}
+
 static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     struct gd_stats *stats = &tcb->sock.stack->stats;
 
+    if (is_known(tcb, segment->seq, segment->seq + segment->len)) { /* RFC 2883 4.2 */
+        gd_count(stats, GD_STAT_tcp_drop_duplicate);
+        tcb->dsack = (struct gd_range){segment->seq, segment->seq + segment->len};
+        tcb->last_range = segment->seq;
+        segment->answered = true;
+        gd_tcp_ack_at_once(tcb, now);
+        return;
+    }
     if (store(tcb, segment)) {
         bool kept = remember(tcb, segment->seq, segment->seq + segment->len);
+
+        tcb->last_range = segment->seq;
 
         gd_count(stats, kept ? GD_STAT_tcp_out_of_order : GD_STAT_tcp_drop_out_of_order);
     }

@@ -42,7 +42,7 @@ static struct gd_time_wait *new_entry(const struct gd_tcb *tcb, uint64_t now)
     tw->flow.local = tcb->sock.flow.local;
     tw->flow.remote = tcb->sock.flow.remote;
     tw->dst = tcb->sock.dst;
-    tw->snd_nxt = tcb->snd_max;
+    tw->snd_nxt = tcb->snd_nxt;
     tw->rcv_nxt = tcb->rcv_nxt;
     tw->window = (tcb->rcv_adv - tcb->rcv_nxt) >> tcb->rcv_wscale;
     tw->ts_ok = tcb->ts_ok;

@@ -73,7 +73,7 @@ static uint64_t next_try(const struct gd_tcb *tcb, uint64_t wait, uint64_t now)
     return tcb->sock.options.user_timeout_ms != 0 && limit < at && limit > now ? limit : at;
 }
 
-/* RFC 6298 5.4 to 5.7: back to snd_una, twice the time. */
+/* RFC 6298 5.4 to 5.7: all that is in flight is lost; twice the time. */
 static void on_retransmit(struct gd_tcb *tcb, uint64_t now)
 {
     if (tcb->retries >= retry_limit(tcb) || user_timed_out(tcb, now)) {
@@ -82,13 +82,10 @@ static void on_retransmit(struct gd_tcb *tcb, uint64_t now)
     }
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_timeouts);
     tcb->retries++;
-    if (tcb->state & GD_SYNCHRONIZED)
-        tcb->cc->timeout(tcb, now);
-    tcb->in_recovery = false;
-    tcb->resend = false;
-    tcb->dupacks = 0;
-    tcb->recover = tcb->snd_max;
-    tcb->snd_nxt = tcb->snd_una;
+    if (tcb->syn_acked)
+        gd_tcp_recover_timeout(tcb, now);
+    else
+        tcb->syn_due = true;
     tcb->rtt_at = 0;
     gd_tcp_back_off(tcb);
     gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, tcb->rto, now));
@@ -145,7 +142,7 @@ static void on_keepalive(struct gd_tcb *tcb, uint64_t now)
 
     if (!options->keepalive)
         return;
-    if (tcb->snd_una != tcb->snd_max || tcb->snd.len > 0 || now < idle_until) {
+    if (tcb->snd_una != tcb->snd_nxt || tcb->snd.len > 0 || now < idle_until) {
         gd_tcp_timer_set(tcb, GD_T_KEEPALIVE, now < idle_until ? idle_until : now + options->keepidle_s * GD_S);
         return;
     }
@@ -176,6 +173,7 @@ static void fire(struct gd_timer *timer, uint64_t now)
     static void (*const actions[GD_TIMERS])(struct gd_tcb *, uint64_t) = {
         [GD_T_RETRANSMIT] = on_retransmit, [GD_T_PERSIST] = on_persist, [GD_T_DELACK] = on_delayed_ack,
         [GD_T_KEEPALIVE] = on_keepalive,   [GD_T_CORK] = on_cork,       [GD_T_FIN_WAIT_2] = on_fin_wait_2,
+        [GD_T_REORDER] = gd_tcp_on_reorder, [GD_T_PROBE] = gd_tcp_on_probe,
     };
     struct gd_tcb *tcb = GD_ENTRY(timer, struct gd_tcb, timer);
     uint64_t first = GD_NEVER;

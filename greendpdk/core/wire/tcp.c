@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-enum { KIND_END = 0, KIND_NOP = 1, KIND_MSS = 2, KIND_WSCALE = 3, KIND_TS = 8 };
+enum { KIND_END = 0, KIND_NOP = 1, KIND_MSS = 2, KIND_WSCALE = 3, KIND_SACK_OK = 4, KIND_SACK = 5, KIND_TS = 8 };
 
 static void take_option(uint8_t kind, const uint8_t *body, uint32_t len, struct gd_tcp_options *options)
 {
@@ -19,6 +19,11 @@ static void take_option(uint8_t kind, const uint8_t *body, uint32_t len, struct 
         options->has_ts = true;
         options->tsval = gd_get32(body);
         options->tsecr = gd_get32(body + 4);
+    } else if (kind == KIND_SACK_OK && len == 0) {
+        options->sack_ok = true;
+    } else if (kind == KIND_SACK && len % 8 == 0) {
+        for (uint32_t at = 0; at < len && options->nsacks < GD_TCP_SACKS; at += 8)
+            options->sacks[options->nsacks++] = (struct gd_range){gd_get32(body + at), gd_get32(body + at + 4)};
     }
 }
 
@@ -58,7 +63,8 @@ int gd_tcp_parse(const uint8_t *data, uint32_t len, struct gd_tcp_header *header
 
 uint32_t gd_tcp_options_len(const struct gd_tcp_options *options)
 {
-    return (options->has_mss ? 4u : 0u) + (options->has_wscale ? 4u : 0u) + (options->has_ts ? 12u : 0u);
+    return (options->has_mss ? 4u : 0u) + (options->has_wscale ? 4u : 0u) + (options->has_ts ? 12u : 0u) +
+           (options->sack_ok && !options->has_ts ? 4u : 0u) + (options->nsacks > 0 ? 4u + 8u * options->nsacks : 0u);
 }
 
 static void write_options(uint8_t *p, const struct gd_tcp_options *options)
@@ -69,19 +75,37 @@ static void write_options(uint8_t *p, const struct gd_tcp_options *options)
         gd_put16(p + 2, options->mss);
         p += 4;
     }
-    if (options->has_ts) { /* RFC 7323 appendix A: two NOPs keep the words aligned */
+    if (options->sack_ok || options->has_ts) /* RFC 7323 appendix A: words stay aligned, by SACK-permitted or two NOPs */
         p[0] = p[1] = KIND_NOP;
+    if (options->sack_ok) {
+        p[0] = KIND_SACK_OK;
+        p[1] = 2;
+    }
+    if (options->has_ts) {
         p[2] = KIND_TS;
         p[3] = 10;
         gd_put32(p + 4, options->tsval);
         gd_put32(p + 8, options->tsecr);
         p += 12;
+    } else if (options->sack_ok) {
+        p[2] = p[3] = KIND_NOP;
+        p += 4;
     }
     if (options->has_wscale) {
         p[0] = KIND_NOP;
         p[1] = KIND_WSCALE;
         p[2] = 3;
         p[3] = options->wscale;
+        p += 4;
+    }
+    if (options->nsacks == 0)
+        return;
+    p[0] = p[1] = KIND_NOP;
+    p[2] = KIND_SACK;
+    p[3] = (uint8_t)(2 + 8 * options->nsacks);
+    for (int i = 0; i < options->nsacks; i++) {
+        gd_put32(p + 4 + 8 * i, options->sacks[i].start);
+        gd_put32(p + 8 + 8 * i, options->sacks[i].end);
     }
 }
 

@@ -1,4 +1,4 @@
-/* TCP's header and options (RFC 9293 3.1, RFC 7323 2.2 and 3.2), on the wire and parsed.
+/* TCP's header and options (RFC 9293 3.1, RFC 2018, RFC 7323 2.2 and 3.2), on the wire and parsed.
  * Called by tcp/; calls util/bytes.h.
  */
 #ifndef GD_WIRE_TCP_H
@@ -9,6 +9,11 @@
 
 #define GD_TCP_HEADER 20u
 #define GD_TCP_OPTIONS_MAX 40u
+#define GD_TCP_SACKS 4 /* as many blocks as fit without timestamps; three with (RFC 2018 3) */
+
+struct gd_range {
+    uint32_t start, end; /* [start, end) of sequence numbers */
+};
 
 enum {
     GD_TCP_FIN = 0x01,
@@ -20,10 +25,12 @@ enum {
 };
 
 struct gd_tcp_options {
-    bool has_mss, has_wscale, has_ts;
+    bool has_mss, has_wscale, has_ts, sack_ok;
     uint8_t wscale; /* at most 14 (RFC 7323 2.3) */
+    uint8_t nsacks;
     uint16_t mss;
     uint32_t tsval, tsecr;
+    struct gd_range sacks[GD_TCP_SACKS]; /* the first nsacks (RFC 2018 3) */
 };
 
 struct gd_tcp_header {

@@ -1,0 +1,148 @@
+/* Loss by time: RACK and the tail loss probe (RFC 8985). A segment is lost when one sent enough later has arrived; and
+ * when nothing arrives, the last one is sent again to find out. Finds lost retransmissions too, which the scoreboard of
+ * RFC 6675 leaves to the retransmission timer.
+ * Called by tcp/ack.c, sack.c, timer.c; calls tcp/flight.c, recover.c.
+ *
+ *     by time of sending:   o ── o ── o ── o ── * ── o        * the last sent of those that have arrived (rack_at)
+ *                           └─ lost ─┘ └ wait ┘               sent before *, by more than the reordering window or not
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+#define DUPLICATES 3u             /* RFC 8985 6.2: DupThresh */
+#define MIN_RTT_LIFE (300 * GD_S) /* Linux's tcp_min_rtt_wlen */
+#define STEPS_MAX 16u             /* quarters of min_rtt: four round trips are no reordering any more */
+#define PROBE_MARGIN (2 * GD_MS)  /* Linux's two jiffies */
+
+static bool sent_after(uint64_t at, uint32_t end, uint64_t other_at, uint32_t other_end)
+{
+    return at > other_at || (at == other_at && gd_seq_gt(end, other_end));
+}
+
+static void take_min_rtt(struct gd_tcb *tcb, uint64_t rtt, uint64_t now)
+{
+    if (tcb->min_rtt != 0 && rtt > tcb->min_rtt && now - tcb->min_rtt_at < MIN_RTT_LIFE)
+        return;
+    tcb->min_rtt = rtt;
+    tcb->min_rtt_at = now;
+}
+
+/* RFC 8985 6.2, steps 1 to 3. */
+void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struct gd_acked *acked, uint64_t now)
+{
+    uint64_t rtt = now - sent->at;
+
+    if (gd_seq_gt(sent->end, tcb->fack))
+        tcb->fack = sent->end;
+    else if (gd_seq_lt(sent->end, tcb->fack) && !sent->resent && sent->state == GD_SENT_OUT)
+        tcb->reordered = true;
+    if (!sent->resent) {
+        acked->rtt = rtt > 0 ? rtt : 1;
+        take_min_rtt(tcb, acked->rtt, now);
+    } else if (rtt < tcb->min_rtt) {
+        return; /* too fast for the second sending: the first has arrived after all */
+    }
+    if (!sent_after(sent->at, sent->end, tcb->rack_at, tcb->rack_end))
+        return;
+    tcb->rack_at = sent->at;
+    tcb->rack_end = sent->end;
+    tcb->rack_rtt = rtt;
+}
+
+/* RFC 8985 6.2, step 4. */
+static uint64_t reordering_window(const struct gd_tcb *tcb)
+{
+    uint64_t window;
+
+    if (!tcb->reordered && (tcb->recovery != GD_OPEN || tcb->flight.sacked >= DUPLICATES * tcb->mss))
+        return 0;
+    window = (1 + tcb->reorder_steps) * tcb->min_rtt / 4;
+    return window < tcb->srtt ? window : tcb->srtt;
+}
+
+void gd_tcp_rack_dsack(struct gd_tcb *tcb)
+{
+    if (gd_seq_lt(tcb->snd_una, tcb->reorder_round) || tcb->reorder_steps >= STEPS_MAX)
+        return;
+    tcb->reordered = true;
+    tcb->reorder_steps++;
+    tcb->reorder_round = tcb->snd_nxt;
+}
+
+/* RFC 8985 6.2, step 5: oldest first, and none after the first that may still come. */
+bool gd_tcp_rack_detect(struct gd_tcb *tcb, uint64_t now)
+{
+    struct gd_flight *flight = &tcb->flight;
+    uint64_t window = reordering_window(tcb);
+    bool found = false;
+
+    gd_tcp_timer_stop(tcb, GD_T_REORDER);
+    while (flight->oldest != GD_NO_ENTRY) {
+        uint64_t position = flight->oldest;
+        const struct gd_sent *sent = gd_flight_at(flight, position);
+        uint64_t due = sent->at + tcb->rack_rtt + window;
+
+        if (!sent_after(tcb->rack_at, tcb->rack_end, sent->at, sent->end))
+            break;
+        if (due > now) {
+            gd_tcp_timer_set(tcb, GD_T_REORDER, due);
+            break;
+        }
+        gd_flight_lost(flight, position);
+        found = true;
+    }
+    return found;
+}
+
+void gd_tcp_on_reorder(struct gd_tcb *tcb, uint64_t now)
+{
+    if (gd_tcp_rack_detect(tcb, now))
+        gd_tcp_recover_lost(tcb, now);
+}
+
+/* RFC 8985 7.2 */
+void gd_tcp_probe_schedule(struct gd_tcb *tcb, uint64_t now)
+{
+    uint64_t wait = 2 * tcb->srtt + (tcb->flight.count == 1 ? GD_TCP_RTO_MIN : PROBE_MARGIN);
+
+    gd_tcp_timer_stop(tcb, GD_T_PROBE);
+    if (!tcb->sack_ok || tcb->probing || tcb->recovery != GD_OPEN || tcb->flight.sacked > 0 || tcb->flight.count == 0 ||
+        tcb->retries > 0)
+        return;
+    if (tcb->srtt == 0)
+        wait = GD_TCP_RTO_FIRST;
+    if (now + wait < tcb->deadline[GD_T_RETRANSMIT])
+        gd_tcp_timer_set(tcb, GD_T_PROBE, now + wait);
+}
+
+/* RFC 8985 7.3: new data if there is any, else the last segment again. */
+void gd_tcp_on_probe(struct gd_tcb *tcb, uint64_t now)
+{
+    int sent;
+
+    if (tcb->flight.count == 0 || tcb->recovery != GD_OPEN)
+        return;
+    sent = gd_tcp_send_one(tcb, now);
+    tcb->probe_resent = sent == 0;
+    if (sent == 0 && gd_tcp_send_again(tcb, gd_flight_end(&tcb->flight) - 1, now) == 0)
+        sent = 1;
+    if (sent == 1) {
+        tcb->probing = true;
+        tcb->probe_end = tcb->snd_nxt;
+        gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_tail_loss_probes);
+    }
+    gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
+}
+
+/* RFC 8985 7.4: the probe itself has repaired a loss that nothing else tells of. */
+void gd_tcp_probe_acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now)
+{
+    if (!tcb->probing || gd_seq_lt(tcb->snd_una, tcb->probe_end))
+        return;
+    tcb->probing = false;
+    if (!tcb->probe_resent || acked->dsack || tcb->recovery != GD_OPEN)
+        return;
+    tcb->cc->lost(tcb, now);
+    tcb->cwnd = tcb->ssthresh;
+}
