@@ -98,10 +98,17 @@ class socket(_kernel_socket):  # type: ignore[misc,valid-type]
 
     def _retry(self, write: bool, flags: int, attempt: Callable[..., Any], *args: Any) -> Any:
         """Try, wait, try again."""
-        while (result := attempt(*args)) is None:
+        result = attempt(*args)
+        return result if result is not None else self._block(write, flags, attempt, *args)
+
+    def _block(self, write: bool, flags: int, attempt: Callable[..., Any], *args: Any) -> Any:
+        """Wait and try again: the rest of _retry, for calls whose first try was made in place."""
+        result = None
+        while result is None:
             if self.timeout == 0.0 or flags & _DONTWAIT:
                 raise would_block()
             self._wait(self._write_event if write else self._read_event)
+            result = attempt(*args)
         return result
 
     # -- bytes ------------------------------------------------------------------------------------
@@ -114,7 +121,7 @@ class socket(_kernel_socket):  # type: ignore[misc,valid-type]
             buffer = bytearray(bufsize)
             return bytes(memoryview(buffer)[: self._recv_all(raw, buffer, bufsize, flags)])
         data = raw.try_recv(bufsize, flags)
-        return data if data is not None else self._retry(False, flags, raw.try_recv, bufsize, flags)
+        return data if data is not None else self._block(False, flags, raw.try_recv, bufsize, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         raw = self._sock
@@ -123,7 +130,7 @@ class socket(_kernel_socket):  # type: ignore[misc,valid-type]
         if flags & _WAITALL:
             return self._recv_all(raw, buffer, nbytes, flags)
         count = raw.try_recv_into(buffer, nbytes, flags)
-        return count if count is not None else self._retry(False, flags, raw.try_recv_into, buffer, nbytes, flags)
+        return count if count is not None else self._block(False, flags, raw.try_recv_into, buffer, nbytes, flags)
 
     def _recv_all(self, raw: RawSocket, buffer: Any, nbytes: int, flags: int) -> int:
         view = memoryview(buffer).cast("B")
@@ -165,7 +172,7 @@ class socket(_kernel_socket):  # type: ignore[misc,valid-type]
         if raw.__class__ is not RawSocket:
             return super().send(data, flags, timeout)  # type: ignore[no-any-return]
         count = raw.try_send(data, flags)
-        return count if count is not None else self._retry(True, flags, raw.try_send, data, flags)
+        return count if count is not None else self._block(True, flags, raw.try_send, data, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         raw = self._sock

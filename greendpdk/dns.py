@@ -7,6 +7,8 @@ name servers nothing changes: the C library resolves in a native thread, through
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 
 def install(servers: Sequence[str]) -> None:
@@ -14,12 +16,29 @@ def install(servers: Sequence[str]) -> None:
     import gevent
     from gevent.hub import get_hub
 
-    gevent.config.resolver_nameservers = list(servers)
     try:
-        from gevent.resolver.dnspython import Resolver
+        from gevent.resolver import dnspython
     except ImportError as error:
         raise RuntimeError(
             "the setting dns (GREENDPDK_DNS) needs the package dnspython: python -m pip install dnspython"
         ) from error
-    gevent.config.resolver = Resolver
-    get_hub().resolver = Resolver(hub=get_hub())
+    dnspython.resolver._resolver = _names(dnspython, servers)
+    gevent.config.resolver = dnspython.Resolver
+    get_hub().resolver = dnspython.Resolver(hub=get_hub())
+
+
+def _names(dnspython: ModuleType, servers: Sequence[str]) -> Any:
+    """Make what gevent's resolver asks: /etc/hosts, then the servers; with the names that dnspython 2 calls it by."""
+    resolver = dnspython.resolver
+    resolver.default_resolver = resolver.Resolver(configure=False)  # /etc/resolv.conf is the kernel's, and may not be
+
+    class Names(dnspython._DualResolver):  # type: ignore[misc,name-defined]
+        resolve_name = resolver.Resolver.resolve_name
+
+        def resolve(self, name: Any, rdtype: Any, raise_on_no_answer: bool = True, **_: Any) -> Any:
+            return self.query(name, rdtype, raise_on_no_answer=raise_on_no_answer)
+
+    names = Names()
+    names.network_resolver.nameservers = list(servers)
+    names.network_resolver.query = names.network_resolver.resolve  # gevent calls it by the name of dnspython 1
+    return names

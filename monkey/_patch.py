@@ -25,7 +25,11 @@ def patch_all(**options: Any) -> None:
     """
     from greendpdk import _config, _stack
 
+    setting = options.pop("dns", True)  # gevent's switch and our setting have one name
     parts = {name: options.pop(name) for name in PARTS if name in options}
+    parts["dns"] = setting is not False
+    if not isinstance(setting, bool):
+        options["dns"] = setting
     if _stack.running() is None:
         _config.load(**options)  # raises for a wrong one before anything is changed
     elif options:
@@ -39,7 +43,7 @@ def patch_all(**options: Any) -> None:
     for name in wanted:
         _force(name)
     if "socket" in wanted:
-        start_stack(dns=parts.get("dns", True), **options)
+        start_stack(resolve=parts["dns"], **options)
 
 
 def patch_socket(dns: bool = True, aggressive: bool = True) -> None:
@@ -120,12 +124,12 @@ def install_classes(wanted: set[str]) -> None:
         _module("greendpdk.select")  # answers gevent.select's first question from now on
 
 
-def start_stack(dns: bool = True, **settings: Any) -> None:
+def start_stack(resolve: bool = True, **settings: Any) -> None:
     """Start the stack unless it runs; use the resolver over it if name servers are set."""
     from greendpdk import _stack
 
     stack = _stack.running() or _stack.start(**settings)
-    if dns and stack.settings.dns:
+    if resolve and stack.settings.dns:
         import greendpdk.dns
 
         greendpdk.dns.install(stack.settings.dns)

@@ -208,8 +208,6 @@ def test_the_backlog_holds_connections_until_accept(net, listener):
 
 
 def test_create_server_listens(net):
-    if not hasattr(net.socket, "create_server"):
-        pytest.skip("gevent takes the standard library's, which makes kernel sockets here")
     with net.socket.create_server(("127.0.0.1", 0)) as server:
         assert server.getsockopt(std.SOL_SOCKET, std.SO_ACCEPTCONN) == 1
         assert server.getsockopt(std.SOL_SOCKET, std.SO_REUSEADDR) == 1

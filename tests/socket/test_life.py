@@ -140,8 +140,6 @@ def test_several_greenlets_may_wait_first_come_first_served(pair, net):
 
 
 def test_a_waiter_that_is_killed_does_not_take_the_event_with_it(pair, net):
-    if net.kind == "kernel":
-        pytest.skip("gevent allows one waiter")
     client, server = pair
     first, second = gevent.spawn(server.recv, 1), gevent.spawn(server.recv, 1)
     gevent.sleep(0)
@@ -151,8 +149,6 @@ def test_a_waiter_that_is_killed_does_not_take_the_event_with_it(pair, net):
 
 
 def test_close_wakes_every_waiter(pair, net):
-    if net.kind == "kernel":
-        pytest.skip("gevent allows one waiter")
     readers = [gevent.spawn(pair[0].recv, 1) for _ in range(3)]
     gevent.sleep(0)
     pair[0].close()
@@ -228,8 +224,6 @@ def test_what_linux_does_not_have_raises(net, arguments):
 
 
 def test_a_connection_leaves_nothing_behind(net, listener, request):
-    if net.kind == "kernel":
-        pytest.skip("about the stack's tables")
     stack = request.getfixturevalue("stack")
     from greendpdk import _fds
 

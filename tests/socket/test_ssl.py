@@ -248,8 +248,6 @@ def test_get_server_certificate(net, listener, contexts):
         with contexts.server.wrap_socket(server, server_side=True) as wrapped:
             wrapped.recv(1)
 
-    if net.kind == "kernel":
-        pytest.skip("gevent's wraps without a server name and through deprecated names")
     serving = gevent.spawn(serve)
     pem = net.ssl.get_server_certificate(listener.getsockname(), ca_certs=certificate()[0], timeout=5)
     with open(certificate()[0]) as file:
