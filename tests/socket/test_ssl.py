@@ -242,6 +242,7 @@ def test_sendall_goes_on_when_the_peer_reads_slowly(tls):
     assert got == data
 
 
+@pytest.mark.parametrize("net", ["stack"], indirect=True)  # gevent's has neither timeout nor server name
 def test_get_server_certificate(net, listener, contexts):
     def serve():
         server, _ = listener.accept()
