@@ -1,6 +1,7 @@
 """Invariant: the published vectors of SipHash, an unbiased bounded random number, and RFC 1071's checksum."""
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -81,4 +82,5 @@ def test_checksum_of_a_segment_is_fast(ffi: Any, lib: Any) -> None:
     for _ in range(rounds):
         lib.gd_checksum_add(0, data, 64000)
     per_segment = (time.perf_counter_ns() - start) / rounds / 64000 * 1460
-    assert per_segment < 1000  # about 100 ns on a quiet machine, unsanitized; a bytewise loop takes 1,500
+    # About 100 ns on a quiet machine; a bytewise loop takes 1,500. The sanitizers look at each read.
+    assert per_segment < (15_000 if os.environ.get("GREENDPDK_SANITIZE") else 1000)
