@@ -140,13 +140,9 @@ class RawTransfer:
         """Receive with the sender's address; None if it would block."""
         if size < 0:
             raise ValueError("negative buffersize in recvfrom")
-        buffer = bytearray(size)
-        got = self.try_recvfrom_into(buffer, size, flags) if size else self._try_recvfrom_none(flags)
-        return None if got is None else (bytes(memoryview(buffer)[: got[0]]), got[1])
-
-    def _try_recvfrom_none(self, flags: int) -> tuple[int, Any] | None:
-        got = self._try_message(ffi.NULL, 0, flags)
-        return None if got is None else (0, got[2])
+        room = self.end.scratch if size <= self.end.scratch_size else ffi.new("char[]", size)
+        got = self._try_message(room, size, flags)
+        return None if got is None else (ffi.unpack(room, min(got[0], size)), got[2])
 
     def try_recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any] | None:
         """Receive into a buffer, with the sender's address; None if it would block."""

@@ -287,3 +287,20 @@ def test_stop_wakes_who_waits_and_sockets_are_ebadf_after_it():
         again = socket.create_server(("127.0.0.1", 0))
         again.close()
     """)
+
+
+def test_an_ipv6_wildcard_listener_serves_ipv4_as_mapped_addresses():
+    script(STACK, """
+        listener = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        assert kind(listener) == "both"
+        host, port, flow, scope = listener.getsockname()
+        assert (host, flow, scope) == ("::", 0, 0)
+        client = socket.create_connection(("127.0.0.1", port))
+        server, address = listener.accept()
+        assert kind(server) == "stack" and server.family == socket.AF_INET6
+        assert address == ("::ffff:127.0.0.1", client.getsockname()[1], 0, 0) == server.getpeername()
+        kernels = gevent.socket.create_connection(("::1", port))
+        other, address = listener.accept()
+        assert kind(other) == "kernel" and address[0] == "::1"
+        for s in (client, server, kernels, other, listener): s.close()
+    """)
