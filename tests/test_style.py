@@ -89,7 +89,7 @@ def test_core_asks_nobody_for_the_time_or_for_chance() -> None:
 
 
 def test_only_gd_tcp_become_writes_the_state() -> None:
-    writes = found_in(C_FILES, r"->state\s*=[^=]")
+    writes = found_in(C_FILES, r"tcb->state\s*=[^=]")
     allowed = [line for line in writes if line.startswith("greendpdk/core/tcp/state.c:")]
     first = [line for line in writes if line.endswith("tcb->state = GD_CLOSED;") and "/tcp/open.c:" in line]
     assert len(allowed) == 1
