@@ -40,7 +40,7 @@ static void take_flight(struct gd_tcb *tcb, uint32_t ack, struct gd_acked *acked
 
         if (gd_seq_le(ack, sent->seq))
             break;
-        if (sent->state != GD_SENT_SACKED) {
+        if (sent->fate != GD_SENT_SACKED) {
             arrived += end - sent->seq;
             if (end == sent->end)
                 gd_tcp_rack_delivered(tcb, sent, acked, now);

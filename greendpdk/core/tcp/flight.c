@@ -72,20 +72,20 @@ void gd_flight_push(struct gd_flight *flight, uint32_t seq, uint32_t end, uint64
     uint64_t position = gd_flight_end(flight);
 
     flight->count++;
-    *gd_flight_at(flight, position) = (struct gd_sent){.seq = seq, .end = end, .at = now, .state = GD_SENT_OUT};
+    *gd_flight_at(flight, position) = (struct gd_sent){.seq = seq, .end = end, .at = now, .fate = GD_SENT_OUT};
     append_by_time(flight, position);
     flight->pipe += end - seq;
 }
 
 /* Out of whatever it counts in now. */
-static void leave_state(struct gd_flight *flight, struct gd_sent *sent, uint64_t position)
+static void uncount(struct gd_flight *flight, struct gd_sent *sent, uint64_t position)
 {
     uint32_t len = sent->end - sent->seq;
 
-    if (sent->state == GD_SENT_OUT) {
+    if (sent->fate == GD_SENT_OUT) {
         unlink_by_time(flight, position);
         flight->pipe -= len;
-    } else if (sent->state == GD_SENT_LOST) {
+    } else if (sent->fate == GD_SENT_LOST) {
         flight->nlost--;
     } else {
         flight->sacked -= len;
@@ -94,8 +94,8 @@ static void leave_state(struct gd_flight *flight, struct gd_sent *sent, uint64_t
 
 void gd_flight_resent(struct gd_flight *flight, struct gd_sent *sent, uint64_t position, uint64_t now)
 {
-    leave_state(flight, sent, position);
-    sent->state = GD_SENT_OUT;
+    uncount(flight, sent, position);
+    sent->fate = GD_SENT_OUT;
     sent->resent = true;
     sent->at = now;
     append_by_time(flight, position);
@@ -106,8 +106,8 @@ void gd_flight_lost(struct gd_flight *flight, uint64_t position)
 {
     struct gd_sent *sent = gd_flight_at(flight, position);
 
-    leave_state(flight, sent, position);
-    sent->state = GD_SENT_LOST;
+    uncount(flight, sent, position);
+    sent->fate = GD_SENT_LOST;
     if (flight->nlost == 0 || position < flight->next_lost)
         flight->next_lost = position;
     flight->nlost++;
@@ -117,8 +117,8 @@ void gd_flight_sacked(struct gd_flight *flight, uint64_t position)
 {
     struct gd_sent *sent = gd_flight_at(flight, position);
 
-    leave_state(flight, sent, position);
-    sent->state = GD_SENT_SACKED;
+    uncount(flight, sent, position);
+    sent->fate = GD_SENT_SACKED;
     flight->sacked += sent->end - sent->seq;
 }
 
@@ -126,15 +126,15 @@ void gd_flight_not_lost(struct gd_flight *flight, uint64_t position)
 {
     struct gd_sent *sent = gd_flight_at(flight, position);
 
-    leave_state(flight, sent, position);
-    sent->state = GD_SENT_OUT;
+    uncount(flight, sent, position);
+    sent->fate = GD_SENT_OUT;
     append_by_time(flight, position); /* a little younger than it is: RACK only gets more patient */
     flight->pipe += sent->end - sent->seq;
 }
 
 void gd_flight_pop(struct gd_flight *flight)
 {
-    leave_state(flight, gd_flight_at(flight, flight->first), flight->first);
+    uncount(flight, gd_flight_at(flight, flight->first), flight->first);
     flight->first++;
     flight->count--;
     if (flight->count == 0)
@@ -148,9 +148,9 @@ void gd_flight_trim(struct gd_flight *flight, uint32_t una)
     struct gd_sent *sent = gd_flight_at(flight, flight->first);
     uint32_t len = una - sent->seq;
 
-    if (sent->state == GD_SENT_OUT)
+    if (sent->fate == GD_SENT_OUT)
         flight->pipe -= len;
-    else if (sent->state == GD_SENT_SACKED)
+    else if (sent->fate == GD_SENT_SACKED)
         flight->sacked -= len;
     sent->seq = una;
 }
@@ -159,7 +159,7 @@ uint64_t gd_flight_next_lost(struct gd_flight *flight)
 {
     if (flight->nlost == 0)
         return GD_NO_ENTRY;
-    while (gd_flight_at(flight, flight->next_lost)->state != GD_SENT_LOST)
+    while (gd_flight_at(flight, flight->next_lost)->fate != GD_SENT_LOST)
         flight->next_lost++;
     return flight->next_lost;
 }

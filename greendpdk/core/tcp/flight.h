@@ -13,7 +13,7 @@
 
 #define GD_NO_ENTRY UINT64_MAX
 
-enum gd_sent_state {
+enum gd_sent_fate {
     GD_SENT_OUT,    /* in the network, as far as we know */
     GD_SENT_SACKED, /* arrived, but not acknowledged in sequence */
     GD_SENT_LOST,   /* to be sent again */
@@ -23,7 +23,7 @@ struct gd_sent {
     uint64_t at;           /* of the last sending */
     uint32_t seq, end;     /* a FIN counts in end */
     uint64_t older, newer; /* positions in the ring, or GD_NO_ENTRY; OUT only */
-    uint8_t state;         /* enum gd_sent_state */
+    uint8_t fate;          /* enum gd_sent_fate */
     bool resent;           /* more than once in the network */
 };
 

@@ -125,7 +125,7 @@ static uint64_t last_together(const struct gd_tcb *tcb, uint64_t position)
     while (position + 1 != gd_flight_end(flight)) {
         const struct gd_sent *next = gd_flight_at(flight, position + 1);
 
-        if (next->state != GD_SENT_LOST || next->end - (ends_with_fin(tcb, next->end) ? 1 : 0) - seq > tcb->mss)
+        if (next->fate != GD_SENT_LOST || next->end - (ends_with_fin(tcb, next->end) ? 1 : 0) - seq > tcb->mss)
             break;
         position++;
     }

@@ -35,7 +35,7 @@ void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struc
 
     if (gd_seq_gt(sent->end, tcb->fack))
         tcb->fack = sent->end;
-    else if (gd_seq_lt(sent->end, tcb->fack) && !sent->resent && sent->state == GD_SENT_OUT)
+    else if (gd_seq_lt(sent->end, tcb->fack) && !sent->resent && sent->fate == GD_SENT_OUT)
         tcb->reordered = true;
     if (!sent->resent) {
         acked->rtt = rtt > 0 ? rtt : 1;

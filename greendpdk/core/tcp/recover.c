@@ -113,7 +113,7 @@ static bool newreno_lost(struct gd_tcb *tcb, const struct gd_acked *acked)
     bool third = tcb->recovery == GD_OPEN && tcb->dupacks >= DUPLICATES && gd_seq_gt(tcb->snd_una, tcb->recover);
     bool partial = tcb->recovery == GD_RECOVERY && acked->bytes > 0 && gd_seq_lt(tcb->snd_una, tcb->recover);
 
-    if (flight->count == 0 || gd_flight_at(flight, flight->first)->state != GD_SENT_OUT || !(third || partial))
+    if (flight->count == 0 || gd_flight_at(flight, flight->first)->fate != GD_SENT_OUT || !(third || partial))
         return false;
     gd_flight_lost(flight, flight->first);
     return true;
@@ -155,7 +155,7 @@ void gd_tcp_recover_lost(struct gd_tcb *tcb, uint64_t now)
 void gd_tcp_recover_timeout(struct gd_tcb *tcb, uint64_t now)
 {
     struct gd_flight *flight = &tcb->flight;
-    bool reneged = flight->count > 0 && gd_flight_at(flight, flight->first)->state == GD_SENT_SACKED;
+    bool reneged = flight->count > 0 && gd_flight_at(flight, flight->first)->fate == GD_SENT_SACKED;
 
     if (tcb->recovery != GD_LOSS || !tcb->undo_ok)
         remember_for_undo(tcb);
@@ -168,7 +168,7 @@ void gd_tcp_recover_timeout(struct gd_tcb *tcb, uint64_t now)
         gd_flight_lost(flight, flight->oldest);
     /* RFC 2018 8: a receiver may take back what it has SACKed; then the first segment shows it. */
     for (uint64_t at = flight->first; reneged && at != gd_flight_end(flight); at++)
-        if (gd_flight_at(flight, at)->state == GD_SENT_SACKED)
+        if (gd_flight_at(flight, at)->fate == GD_SENT_SACKED)
             gd_flight_lost(flight, at);
     tcb->nseen = 0;
     gd_tcp_timer_stop(tcb, GD_T_REORDER);

@@ -17,7 +17,7 @@ static void mark(struct gd_tcb *tcb, struct gd_range block, uint32_t start, uint
 
         if (gd_seq_ge(sent->seq, end) || gd_seq_gt(sent->end, block.end))
             return;
-        if (sent->state == GD_SENT_SACKED)
+        if (sent->fate == GD_SENT_SACKED)
             continue;
         acked->delivered += sent->end - sent->seq;
         gd_tcp_rack_delivered(tcb, sent, acked, now);
