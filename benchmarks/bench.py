@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import ends
+import netns
 from netns import Namespace
 from peer import Side
 
@@ -84,6 +86,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--json", action="store_true", help="every round, for another program")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the namespaces go
+    netns.sweep()
     results = measure(options.rounds, options.seconds)
     if options.json:
         print(json.dumps(results))

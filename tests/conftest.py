@@ -5,6 +5,7 @@ Read by pytest; calls skips.py and netns.py.
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name our marker, and clear away what a killed run has left."""
+    """Name our marker, clear away what a killed run has left, and end in order on SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "needs(*names): skip where a name of tests/skips.py is missing")
     if shutil.which("ip"):
         netns.sweep()
