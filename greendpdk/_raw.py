@@ -8,13 +8,14 @@ library has. A RawSocket is one fd's worth: dup() makes another over the same en
 from __future__ import annotations
 
 import os
+import struct
 import warnings
-from _socket import SO_ERROR, SOL_SOCKET
+from _socket import SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
 from typing import Any
 
 from greendpdk import _fds, _sockopt
 from greendpdk._address import parse, show
-from greendpdk._endpoint import Endpoint
+from greendpdk._endpoint import Endpoint, get_ident
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
 from greendpdk._transfer import EAGAIN, RawTransfer, bad_fd, would_block
@@ -169,6 +170,20 @@ class RawSocket(RawTransfer):
         if level == SOL_SOCKET and name == SO_ERROR:
             end.sync()
         return _sockopt.decode(ffi.unpack(room, size[0]), buflen)
+
+    def linger_seconds(self) -> int:
+        """Return how long close() shall wait by SO_LINGER; 0 also where it resets, or the kernel has the socket."""
+        end = self.end
+        if end.c is None or end.stack.dead or end.type != SOCK_STREAM or get_ident() != end.thread:
+            return 0
+        if lib.gd_sock_unread(end.c):
+            return 0
+        on, seconds = struct.unpack("ii", bytes(self.getsockopt(SOL_SOCKET, SO_LINGER, 8)))
+        return max(seconds, 0) if on else 0
+
+    def unacked(self) -> int:
+        """Return the bytes, and the FIN, that the peer has not acknowledged."""
+        return 0 if self.end.c is None else int(lib.gd_sock_unacked(self.end.c))
 
     # -- life -------------------------------------------------------------------------------------
 

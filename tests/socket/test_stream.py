@@ -7,6 +7,7 @@ import os
 import socket as std
 import struct
 import tempfile
+import time
 
 import gevent
 import pytest
@@ -177,6 +178,37 @@ def test_linger_zero_resets(pair):
     with pytest.raises(ConnectionResetError) as caught:
         server.recv(1)
     assert caught.value.errno == errno.ECONNRESET
+
+
+def linger(sock, seconds):
+    sock.setsockopt(std.SOL_SOCKET, std.SO_LINGER, struct.pack("ii", 1, seconds))
+
+
+def test_linger_returns_when_the_fin_is_acknowledged(pair):
+    client, server = pair
+    linger(client, 5)
+    client.sendall(b"all of it")
+    with gevent.Timeout(2):
+        client.close()
+    assert server.recv(100) == b"all of it"
+    assert server.recv(1) == b""
+
+
+def test_linger_waits_its_time_for_a_peer_that_does_not_read(stack):
+    from greendpdk import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    linger(client, 1)
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            client.send(bytes(1 << 20))
+    begun = time.monotonic()
+    client.close()
+    assert 0.9 <= time.monotonic() - begun < 3
+    server.close()
 
 
 def test_close_with_unread_data_resets(pair):
