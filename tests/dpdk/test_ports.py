@@ -41,6 +41,8 @@ def test_two_stacks_over_memif(net: Namespace) -> None:
         assert server.call("greendpdk", "counters")["net_memif0.rx_bytes"] > 20_000_000
         client.run(workers.pause, 0.2)
         assert client.run(workers.idle_share, 1.0) < 0.04  # the driver has no fd to wait on: a timer looks
+        for sock in (connected, accepted, listener):
+            sock.close()
         assert client.close() == 0
         assert server.close() == 0
 

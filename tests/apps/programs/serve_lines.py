@@ -12,6 +12,7 @@ class Handler(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 32
 
 
 with Server((sys.argv[1], int(sys.argv[2])), Handler) as server:
