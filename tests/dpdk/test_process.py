@@ -136,3 +136,4 @@ def test_nothing_is_left_after_the_end(net: Namespace, stack: Side) -> None:
         assert "198.18.0.1" in other.ip("address")
         assert side.close() == 0
         assert "198.18.0.1" not in other.ip("address")
+    assert list(Path("/var/run/dpdk").glob(f"*{side.pid}*")) == []  # EAL's runtime directory

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LOG_KEEP 16384 /* bytes of the last lines: EAL's usage text takes 5,000, what a failed probe says some 500 */
 
@@ -92,6 +93,7 @@ int gd_eal_init(int argc, char **argv)
     result = init_quietly(argc, argv);
     pthread_sigmask(SIG_SETMASK, &signals, NULL);
     pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+    (void)rmdir(rte_eal_get_runtime_dir()); /* empty, as we share nothing; else EAL leaves one for each process */
     if (result >= 0)
         return 0;
     return rte_errno > 0 ? -rte_errno : -EIO;
