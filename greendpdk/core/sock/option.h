@@ -1,0 +1,36 @@
+/* One row an option: what option.c, option_tcp.c and option_ip.c put in their tables. Included by those only. */
+#ifndef GD_SOCK_OPTION_H
+#define GD_SOCK_OPTION_H
+#include "sock.h"
+
+#include <stddef.h>
+
+enum gd_option_for { GD_ANY, GD_STREAM, GD_DGRAM };
+
+struct gd_option {
+    int level, name;
+    enum gd_option_for type;
+    /* An int: lengths are checked by the caller. NULL: cannot be set (ENOPROTOOPT), cannot be read. */
+    int (*set)(struct gd_sock *sock, const struct gd_option *option, int value);
+    int (*get)(struct gd_sock *sock, const struct gd_option *option);
+    size_t at;    /* of the field in gd_options, for the plain ones below */
+    int min, max; /* outside: EINVAL */
+    /* Anything but an int: these come instead. *len in: room, out: bytes written. 0, -errno. */
+    int (*set_raw)(struct gd_sock *sock, const void *value, uint32_t len);
+    int (*get_raw)(struct gd_sock *sock, void *value, uint32_t *len);
+};
+
+#define GD_AT(field) .at = offsetof(struct gd_options, field)
+
+/* option.c: plain fields of gd_options, at option->at: a bool, a uint32_t between min and max. */
+int gd_option_set_flag(struct gd_sock *sock, const struct gd_option *option, int value);
+int gd_option_get_flag(struct gd_sock *sock, const struct gd_option *option);
+int gd_option_set_number(struct gd_sock *sock, const struct gd_option *option, int value);
+int gd_option_get_number(struct gd_sock *sock, const struct gd_option *option);
+/* A structure to the caller: as much of it as there is room for. */
+int gd_option_put(void *value, uint32_t *len, const void *from, uint32_t size);
+
+/* The tables of the other levels; *count gets the number of rows. */
+const struct gd_option *gd_option_tcp(size_t *count); /* option_tcp.c: IPPROTO_TCP */
+const struct gd_option *gd_option_ip(size_t *count);  /* option_ip.c: IPPROTO_IP, IPPROTO_IPV6 */
+#endif

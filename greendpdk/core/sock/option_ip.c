@@ -1,0 +1,60 @@
+/* ip(7)'s and ipv6(7)'s options. Called by sock/option.c; calls nothing. */
+#include "option.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+static int set_ttl(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    if (value != -1 && (value < option->min || value > option->max))
+        return -EINVAL;
+    sock->options.ttl = value == -1 ? 64 : (uint8_t)value;
+    return 0;
+}
+
+static int get_ttl(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)option;
+    return sock->options.ttl;
+}
+
+/* ip(7): the two ECN bits of a stream are TCP's own. */
+static int set_tos(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    uint8_t mask = sock->type == SOCK_STREAM ? 0xfc : 0xff;
+
+    if (value < option->min || value > option->max)
+        return -EINVAL;
+    sock->options.tos = value == -1 ? 0 : (uint8_t)value & mask;
+    return 0;
+}
+
+static int get_tos(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)option;
+    return sock->options.tos;
+}
+
+static int set_v6only(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    if (sock->domain != AF_INET6)
+        return -ENOPROTOOPT;
+    if (sock->flow.holders != NULL) /* Linux: only before bind */
+        return -EINVAL;
+    return gd_option_set_flag(sock, option, value);
+}
+
+const struct gd_option *gd_option_ip(size_t *count)
+{
+    static const struct gd_option table[] = {
+        {IPPROTO_IP, IP_TTL, GD_ANY, set_ttl, get_ttl, .min = 1, .max = 255},
+        {IPPROTO_IP, IP_TOS, GD_ANY, set_tos, get_tos, .min = -1, .max = 255},
+        {IPPROTO_IPV6, IPV6_V6ONLY, GD_ANY, set_v6only, gd_option_get_flag, GD_AT(v6only)},
+        {IPPROTO_IPV6, IPV6_UNICAST_HOPS, GD_ANY, set_ttl, get_ttl, .min = 0, .max = 255},
+        {IPPROTO_IPV6, IPV6_TCLASS, GD_ANY, set_tos, get_tos, .min = -1, .max = 255},
+    };
+
+    *count = sizeof(table) / sizeof(table[0]);
+    return table;
+}
