@@ -9,6 +9,7 @@
 #include "../util/timer.h"
 
 #define GD_IFADDRS 16
+#define GD_GROUPS 64 /* of one interface, the solicited-node ones too */
 #define GD_IFNAME 32
 #define GD_TX_QUEUE 256 /* frames an interface holds for its port; more is back-pressure (-ENOBUFS) */
 
@@ -19,6 +20,11 @@ struct gd_ifaddr {
     uint8_t prefix_length; /* of the family's own length: 0..32 for v4 */
 };
 
+struct gd_group {
+    struct gd_addr addr;
+    uint32_t members; /* sockets and addresses that want it */
+};
+
 struct gd_netif {
     struct gd_stack *stack;
     struct gd_port *port; /* owned */
@@ -26,6 +32,8 @@ struct gd_netif {
     char name[GD_IFNAME];
     int naddrs;
     struct gd_ifaddr addrs[GD_IFADDRS];
+    int ngroups;
+    struct gd_group groups[GD_GROUPS];
     int ntx;
     struct gd_frame *tx[GD_TX_QUEUE]; /* owned until the port takes them */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
@@ -143,6 +151,13 @@ int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error);     
 /* Tells the socket that sent this packet (from its IP header on, len bytes of it) what became of it: fills in the
  * endpoints of error. 0, -ENOENT (no such socket), -EINVAL (not a packet of ours). report.c */
 int gd_ip_report(struct gd_stack *stack, const uint8_t *ip, uint32_t len, struct gd_icmp_error *error, uint64_t now);
+
+/* ---- group.c: multicast groups of an interface ---- */
+/* Counted: as many leaves as joins. 0, -ENOBUFS (too many groups). */
+int gd_group_join(struct gd_netif *netif, const struct gd_addr *addr);
+/* Legal where nobody joined. */
+void gd_group_leave(struct gd_netif *netif, const struct gd_addr *addr);
+bool gd_group_member(struct gd_netif *netif, const struct gd_addr *addr);
 
 /* ---- route.c ---- */
 struct gd_route {
