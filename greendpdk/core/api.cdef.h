@@ -137,3 +137,20 @@ void gd_port_mac(struct gd_port *port, uint8_t *six);
 uint32_t gd_port_mtu(struct gd_port *port);
 /* An fd that is readable when frames wait, -1 if the driver has none. The port's, never close it. */
 int gd_port_rx_fd(struct gd_port *port);
+
+/* -- simulation: bulk streams between two stacks in virtual time ----------------------------- */
+struct gd_bulk_wire {
+    struct gd_stack *a, *b;
+    struct gd_port *end_a, *end_b; /* of gd_pipe_pair, attached to a and b */
+};
+struct gd_bulk {              /* one stream, of zeros; it may go on over several calls */
+    struct gd_sock *source, *sink;
+    uint64_t total;           /* bytes that sink is to receive in all */
+    uint64_t unsent;          /* bytes that source has not taken yet */
+    uint64_t received;        /* bytes that sink has given out */
+    uint64_t last_at;         /* when it last gave out any; 0: never */
+    uint64_t longest_pause;   /* between two times that it did */
+};
+/* Turns both stacks, feeds the sources and drains the sinks until that time, or until every stream has arrived.
+ * Returns the time reached (before `until` with streams left: a livelock). */
+uint64_t gd_bulk_run(const struct gd_bulk_wire *wire, struct gd_bulk *bulks, int n, uint64_t now, uint64_t until);
