@@ -1,7 +1,8 @@
 /* The whole of the engine as Python sees it: read by _build.py (cffi) and by api.h, so only plain
  * declarations stand here. Called by _stack.py, loop.py, socket.py, testing/; calls nothing.
  *
- * Addresses are 16 bytes, IPv4 as v4-mapped (::ffff:a.b.c.d). Ports are in host byte order. Times
+ * Addresses are 16 bytes, IPv4 as v4-mapped (::ffff:a.b.c.d); one of link scope (fe80::/10, ff02::/16) has the index of
+ * its interface, big-endian, in bytes 2 and 3, and 0 there means that none is named. Ports are in host byte order. Times
  * are nanoseconds of one monotonic clock that the caller owns. A call returns 0, a count, or
  * -errno with Linux's numbers. Nothing here blocks; nothing here is thread-safe.
  */

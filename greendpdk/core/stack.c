@@ -30,11 +30,12 @@ static void set_defaults(struct gd_config *config)
 /* Each use has a key of its own, drawn from the seed: what one gives away says nothing of the others. */
 static void set_keys(struct gd_stack *stack)
 {
-    struct gd_key *keys[] = {&stack->hash_key, &stack->isn_key, &stack->port_key, &stack->random.key};
+    struct gd_key *keys[] = {&stack->hash_key, &stack->isn_key, &stack->port_key, &stack->random.key,
+                             &stack->label_key};
     struct gd_key seed[2];
 
     memcpy(seed, stack->config.seed, sizeof(seed));
-    for (uint64_t i = 0; i < 4; i++) {
+    for (uint64_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         keys[i]->k0 = gd_siphash(&seed[0], &i, sizeof(i));
         keys[i]->k1 = gd_siphash(&seed[1], &i, sizeof(i));
     }

@@ -4,6 +4,7 @@ Called by the tests of net/ and of datagram sockets; calls the engine through in
 """
 from __future__ import annotations
 
+import ipaddress
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,9 @@ def four(address: str) -> bytes:
 
 
 def mapped(address: str) -> bytes:
-    """Sixteen bytes, v4-mapped, as the engine has them."""
+    """Sixteen bytes as the engine has them: IPv4 v4-mapped."""
+    if ":" in address:
+        return ipaddress.IPv6Address(address).packed
     return bytes(10) + b"\xff\xff" + four(address)
 
 

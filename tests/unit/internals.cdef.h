@@ -49,7 +49,7 @@ void gd_route_forget(struct gd_stack *stack, const struct gd_netif *netif);
 bool gd_ip_within(const struct gd_addr *addr, const struct gd_addr *prefix, uint32_t bits);
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len);
 struct gd_neigh;
-struct gd_dst { uint64_t generation; struct gd_netif *netif; struct gd_neigh *neigh; uint32_t mtu; };
+struct gd_dst { uint64_t generation; struct gd_netif *netif; struct gd_neigh *neigh; uint32_t mtu; ...; };
 int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_addr *to);
 void gd_neigh_confirm(struct gd_stack *stack, const struct gd_dst *dst, uint64_t now);
 #define GD_TX_QUEUE ...

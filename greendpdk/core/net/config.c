@@ -45,13 +45,23 @@ static struct gd_addr addr_of(const uint8_t *sixteen)
     return addr;
 }
 
-/* One that a host may have. Of IPv6 the engine speaks nothing yet, so it may not be promised. */
+static int longest_prefix(const struct gd_addr *addr)
+{
+    return gd_addr_is_v4(addr) ? 32 : 128;
+}
+
+/* Of the 128 that the address has. */
+static uint8_t bits_of(const struct gd_addr *addr, int prefix_length)
+{
+    return (uint8_t)((gd_addr_is_v4(addr) ? V4_BITS : 0) + prefix_length);
+}
+
+/* One that a host may have. */
 static int check_own(const struct gd_addr *addr, int prefix_length)
 {
-    if (!gd_addr_is_v4(addr))
-        return -EAFNOSUPPORT;
-    if (prefix_length < 0 || prefix_length > 32 || gd_addr_is_any(addr) || gd_addr_is_multicast(addr) ||
-        gd_addr_u32(addr) == UINT32_MAX)
+    if (prefix_length < 0 || prefix_length > longest_prefix(addr) || gd_addr_is_any(addr) ||
+        gd_addr_is_multicast(addr) || gd_addr_is_loopback(addr) ||
+        (gd_addr_is_v4(addr) && gd_addr_u32(addr) == UINT32_MAX))
         return -EINVAL;
     return 0;
 }
@@ -60,19 +70,21 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
 {
     struct gd_netif *netif = gd_netif_find(stack, ifindex);
     struct gd_ifaddr own = {addr_of(addr), (uint8_t)prefix_length};
-    struct gd_route route = {.prefix = own.addr, .bits = (uint8_t)(V4_BITS + prefix_length), .netif = netif};
+    struct gd_route route = {.prefix = own.addr, .bits = bits_of(&own.addr, prefix_length), .netif = netif};
     int rc = check_own(&own.addr, prefix_length);
 
     if (!netif)
         return -ENODEV;
     if (rc < 0)
         return rc;
+    own.addr = gd_addr_on(&own.addr, ifindex);
     for (int i = 0; i < netif->naddrs; i++)
         if (gd_addr_eq(&netif->addrs[i].addr, &own.addr))
             return -EEXIST;
     if (netif->naddrs == GD_IFADDRS)
         return -ENOSPC;
-    if (prefix_length < 32) { /* a /32 has nobody else on its link */
+    /* A /32 or /128 has nobody else on its link; fe80::/10 needs no route, it is every link's own. */
+    if (prefix_length < longest_prefix(&own.addr) && !gd_addr_is_link_local(&own.addr)) {
         rc = gd_route_add(stack, &route);
         if (rc < 0)
             return rc;
@@ -90,15 +102,15 @@ int gd_stack_add_route(struct gd_stack *stack, const uint8_t *prefix, int prefix
 
     if (!route.netif)
         return -ENODEV;
-    if (!gd_addr_is_v4(&route.prefix))
-        return -EAFNOSUPPORT;
-    if (prefix_length < 0 || prefix_length > 32)
+    if (prefix_length < 0 || prefix_length > longest_prefix(&route.prefix) || gd_addr_is_link_local(&route.prefix))
         return -EINVAL;
-    route.bits = (uint8_t)(V4_BITS + prefix_length);
+    route.bits = bits_of(&route.prefix, prefix_length);
     if (gateway) {
         route.via = true;
         route.gateway = addr_of(gateway);
-        if (check_own(&route.gateway, 32) < 0 || gd_ip_local(stack, &route.gateway))
+        route.gateway = gd_addr_on(&route.gateway, ifindex);
+        if (check_own(&route.gateway, 32) < 0 || gd_ip_local(stack, &route.gateway) ||
+            gd_addr_is_v4(&route.gateway) != gd_addr_is_v4(&route.prefix))
             return -EINVAL;
     }
     return gd_route_add(stack, &route);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#define TTL 64                 /* RFC 1700 */
 #define TOS_ERROR 0xc0         /* internetwork control (RFC 1812 4.3.2.5) */
 #define ERROR_MAX 576u         /* RFC 1812 4.3.2.3: quote as much as keeps the error within this */
 #define TOKENS 50u             /* Linux's icmp_msgs_burst ... */
@@ -105,7 +104,7 @@ static void checksum(uint8_t *l4, uint32_t len)
 static void echo(struct gd_stack *stack, const struct gd_packet *packet)
 {
     struct gd_ip_fields fields = {
-        .src = &packet->dst, .dst = &packet->src, .proto = IPPROTO_ICMP, .ttl = TTL, .tos = packet->tos};
+        .src = &packet->dst, .dst = &packet->src, .proto = IPPROTO_ICMP, .ttl = GD_TTL, .tos = packet->tos};
     struct gd_dst dst = {0};
     struct gd_out out;
 
@@ -175,7 +174,7 @@ static bool may_send(struct gd_stack *stack, const struct gd_netif *netif, uint6
 void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now)
 {
     struct gd_ip_fields fields = {
-        .src = &packet->dst, .dst = &packet->src, .proto = IPPROTO_ICMP, .ttl = TTL, .tos = TOS_ERROR};
+        .src = &packet->dst, .dst = &packet->src, .proto = IPPROTO_ICMP, .ttl = GD_TTL, .tos = TOS_ERROR};
     uint32_t quote = packet->ip_len + packet->l4_len;
     struct gd_dst dst = {0};
     struct gd_out out;

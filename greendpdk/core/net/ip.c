@@ -1,5 +1,6 @@
 /* Packets out, of either family: path, source address, and the frame from the transport's bytes to the port's queue.
- * Called by tcp/, sock/, net/icmp4.c, net/config.c; calls net/route.c, net/neighbour.c, net/ip4.c, net/ether.c.
+ * Called by tcp/, sock/, net/icmp4.c, net/config.c; calls net/route.c, net/neighbour.c, net/ip4.c, net/ip6.c,
+ * net/ether.c.
  *
  *     gd_ip_begin ──► the caller writes at out.l4 ──► gd_ip_end │ gd_ip_cancel
  *     (nothing else may be resolved in between: out.dst->neigh must stay what it is)
@@ -14,7 +15,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#define IP4_LEN_MAX 65535u /* its length field */
+#define LEN_MAX 65535u /* of IPv4's total and IPv6's payload length; no jumbograms */
 #define TCP_CHECKSUM_AT 16
 #define UDP_CHECKSUM_AT 6
 
@@ -25,7 +26,7 @@ static struct gd_netif *loopback(const struct gd_stack *stack)
 
 struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr)
 {
-    if (gd_addr_is_v4(addr) && gd_addr_is_loopback(addr))
+    if (gd_addr_is_loopback(addr))
         return loopback(stack);
     for (int i = 0; i < GD_NETIFS; i++) {
         struct gd_netif *netif = stack->netifs[i];
@@ -37,7 +38,7 @@ struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr)
     return NULL;
 }
 
-/* For 255.255.255.255 and groups where no route says which interface: the first that has an address. */
+/* For 255.255.255.255, groups and links where nothing says which interface: the first that has an address. */
 static struct gd_netif *first_with_address(const struct gd_stack *stack, const struct gd_addr *to)
 {
     for (int i = 1; i < GD_NETIFS; i++)
@@ -55,6 +56,12 @@ int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif
     if (gd_ip_local(stack, to)) {
         *netif = loopback(stack);
         return 0;
+    }
+    if (gd_addr_is_scoped(to)) { /* never by a router (RFC 4291 2.5.6) */
+        int index = gd_addr_scope(to);
+
+        *netif = index ? gd_netif_find(stack, index) : first_with_address(stack, to);
+        return *netif ? 0 : -ENETUNREACH;
     }
     route = gd_route_find(stack, to);
     *netif = route ? route->netif : group ? first_with_address(stack, to) : NULL;
@@ -82,6 +89,7 @@ int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_a
     }
     dst->netif = netif;
     dst->mtu = netif->port->mtu;
+    dst->label = 0;
     dst->generation = stack->generation; /* which making a neighbour may have moved */
     return 0;
 }
@@ -94,7 +102,7 @@ const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_ad
         const struct gd_ifaddr *own = &netif->addrs[i];
         bool v4 = gd_addr_is_v4(&own->addr);
 
-        if (v4 != gd_addr_is_v4(on))
+        if (v4 != gd_addr_is_v4(on) || gd_addr_is_link_local(on) != gd_addr_is_link_local(&own->addr))
             continue;
         if (gd_ip_within(on, &own->addr, (v4 ? 96u : 0u) + own->prefix_length))
             return &own->addr;
@@ -113,13 +121,13 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_add
     int rc;
 
     if (gd_ip_local(stack, to)) { /* to ourselves: from the same address, as Linux */
-        *src = gd_addr_is_loopback(to) ? gd_addr_v4(localhost) : *to;
+        *src = gd_addr_is_v4(to) && gd_addr_is_loopback(to) ? gd_addr_v4(localhost) : *to;
         return 0;
     }
     rc = gd_ip_path(stack, to, &netif, &next_hop);
     if (rc < 0)
         return rc;
-    own = gd_ip_own(netif, &next_hop);
+    own = gd_ip_own(netif, gd_addr_is_v4(to) ? &next_hop : to); /* IPv6 routers have addresses of the link */
     if (!own)
         return -ENETUNREACH;
     *src = *own;
@@ -129,14 +137,15 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_add
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len)
 {
     uint32_t skip = gd_addr_is_v4(dst) ? 12 : 0; /* the addresses as they are on the wire */
-    uint64_t sum = gd_checksum_add((uint64_t)proto + l4_len, src->b + skip, 16 - skip);
+    struct gd_addr from = gd_addr_on(src, 0), to = gd_addr_on(dst, 0);
+    uint64_t sum = gd_checksum_add((uint64_t)proto + l4_len, from.b + skip, 16 - skip);
 
-    return gd_checksum_add(sum, dst->b + skip, 16 - skip);
+    return gd_checksum_add(sum, to.b + skip, 16 - skip);
 }
 
 int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out)
 {
-    uint32_t longest;
+    uint32_t longest, header = gd_ip_header_len(fields->dst);
     int rc = gd_dst_resolve(stack, dst, fields->dst);
 
     if (rc < 0)
@@ -149,11 +158,11 @@ int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_f
     longest = out->frame->room - GD_ETHER_HEADER;
     if (longest > dst->mtu)
         longest = dst->mtu;
-    if (longest > IP4_LEN_MAX)
-        longest = IP4_LEN_MAX;
+    if (longest > LEN_MAX)
+        longest = LEN_MAX;
     out->dst = dst;
-    out->l4 = out->frame->data + GD_ETHER_HEADER + GD_IP4_HEADER;
-    out->room = longest - GD_IP4_HEADER;
+    out->l4 = out->frame->data + GD_ETHER_HEADER + header;
+    out->room = longest - header;
     return 0;
 }
 
@@ -178,27 +187,43 @@ static void transport_checksum(const struct gd_ip_fields *fields, struct gd_out 
     gd_put16(field, checksum == 0 && !tcp ? 0xffff : checksum); /* 0 would say "none" (RFC 768) */
 }
 
-void gd_ip_end(struct gd_stack *stack, const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len)
+static void network_header(struct gd_stack *stack, const struct gd_ip_fields *fields, struct gd_out *out,
+                           uint32_t l4_len)
 {
-    struct gd_netif *netif = out->dst->netif;
     struct gd_frame *frame = out->frame;
-    uint32_t caps = netif->port->caps;
+    uint32_t caps = out->dst->netif->port->caps;
 
-    frame->flags = 0;
-    frame->len = GD_ETHER_HEADER + GD_IP4_HEADER + l4_len;
-    frame->l2_len = GD_ETHER_HEADER;
-    frame->l3_len = GD_IP4_HEADER;
-    frame->l4_len = fields->proto == IPPROTO_TCP ? (uint16_t)((out->l4[12] >> 4) * 4) : 8;
-    transport_checksum(fields, out, l4_len);
+    if (!gd_addr_is_v4(fields->dst)) {
+        frame->flags |= GD_TX_IPV6;
+        gd_ip6_header(frame, fields, l4_len, gd_ip6_label(stack, out->dst, fields, out->l4));
+        gd_count(&stack->stats, GD_STAT_ip6_out);
+        return;
+    }
     if (caps & GD_CAP_TX_IP_CSUM)
         frame->flags |= GD_TX_IP_CSUM;
     gd_ip4_header(stack, frame, fields, GD_IP4_HEADER + l4_len, (caps & (GD_CAP_TX_IP_CSUM | GD_CAP_LOOPBACK)) == 0);
     gd_count(&stack->stats, GD_STAT_ip4_out);
+}
+
+void gd_ip_end(struct gd_stack *stack, const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len)
+{
+    struct gd_netif *netif = out->dst->netif;
+    struct gd_frame *frame = out->frame;
+    uint32_t header = gd_ip_header_len(fields->dst);
+
+    frame->flags = 0;
+    frame->len = GD_ETHER_HEADER + header + l4_len;
+    frame->l2_len = GD_ETHER_HEADER;
+    frame->l3_len = (uint16_t)header;
+    frame->l4_len = fields->proto == IPPROTO_TCP ? (uint16_t)((out->l4[12] >> 4) * 4) : 8;
+    transport_checksum(fields, out, l4_len);
+    network_header(stack, fields, out, l4_len);
     if (out->dst->neigh) {
         gd_neigh_output(stack, out->dst->neigh, frame, stack->now);
         return;
     }
-    gd_ether_write(frame->data, netif->port->mac, netif->port->mac, GD_ETHER_IP4);
+    gd_ether_write(frame->data, netif->port->mac, netif->port->mac,
+                   gd_addr_is_v4(fields->dst) ? GD_ETHER_IP4 : GD_ETHER_IP6);
     gd_netif_queue(netif, frame);
 }
 

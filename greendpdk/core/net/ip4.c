@@ -144,7 +144,7 @@ void gd_ip4_header(struct gd_stack *stack, struct gd_frame *frame, const struct 
     struct gd_ip4 ip = {.total_len = total_len,
                         .fragment = fields->df ? GD_IP4_DF : 0,
                         .tos = fields->tos,
-                        .ttl = fields->ttl,
+                        .ttl = (uint8_t)(fields->ttl < 0 ? GD_TTL : fields->ttl),
                         .proto = fields->proto,
                         .src = *fields->src,
                         .dst = *fields->dst};

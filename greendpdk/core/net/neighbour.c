@@ -55,7 +55,8 @@ static void fail_waiting(struct gd_neigh *neigh, uint64_t now)
 static void request(struct gd_neigh *neigh, uint64_t now)
 {
     neigh->requests++;
-    gd_arp_request(neigh->netif, &neigh->addr, neigh->state == GD_NEIGH_PROBE ? neigh->mac : NULL);
+    if (gd_addr_is_v4(&neigh->addr)) /* nobody asks for an IPv6 neighbour yet: it has to be set by hand */
+        gd_arp_request(neigh->netif, &neigh->addr, neigh->state == GD_NEIGH_PROBE ? neigh->mac : NULL);
     arm(neigh, now + RETRANS);
 }
 

@@ -13,11 +13,14 @@
 #define GD_IFNAME 32
 #define GD_TX_QUEUE 256 /* frames an interface holds for its port; more is back-pressure (-ENOBUFS) */
 
+#define GD_TTL 64           /* RFC 1700, Linux's net.ipv4.ip_default_ttl */
+#define GD_TTL_DEFAULT (-1)
+
 struct gd_neigh;
 
 struct gd_ifaddr {
     struct gd_addr addr;
-    uint8_t prefix_length; /* of the family's own length: 0..32 for v4 */
+    uint8_t prefix_length; /* of the family's own length: 0..32 for v4, 0..128 for v6 */
 };
 
 struct gd_group {
@@ -59,6 +62,7 @@ struct gd_dst {
     struct gd_netif *netif;
     struct gd_neigh *neigh; /* NULL on loopback; valid as long as generation is current */
     uint32_t mtu;
+    uint32_t label, label_ports; /* IPv6: the flow label, and the ports that it was made for; 0: none yet */
 };
 
 /* A packet being built: the caller writes a transport header and data to l4, at most room bytes. */
@@ -71,8 +75,9 @@ struct gd_out {
 
 struct gd_ip_fields {
     const struct gd_addr *src, *dst;
-    uint8_t proto, ttl, tos;
-    bool df;
+    uint8_t proto, tos; /* tos: the traffic class in IPv6 */
+    int16_t ttl;        /* the hop limit in IPv6; GD_TTL_DEFAULT: as the interface has it */
+    bool df;            /* IPv4 only; IPv6 has no other way */
 };
 
 /* ---- config.c: what stack.c calls ---- */
@@ -110,7 +115,7 @@ void gd_ip_end(struct gd_stack *stack, const struct gd_ip_fields *fields, struct
 void gd_ip_cancel(struct gd_out *out);
 /* Best source address for `to`. 0, -ENETUNREACH. */
 int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src);
-/* The interface that owns addr (loopback for 127/8), or NULL. */
+/* The interface that owns addr (loopback for 127/8 and ::1), or NULL. */
 struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr);
 /* Where packets to an address leave by, and what to ask a neighbour for. 0, -ENETUNREACH. */
 int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif **netif, struct gd_addr *next_hop);
@@ -123,6 +128,15 @@ bool gd_ip4_broadcast(const struct gd_netif *netif, const struct gd_addr *addr);
 /* The header of a packet that is total_len long, its checksum filled in unless the port does that. */
 void gd_ip4_header(struct gd_stack *stack, struct gd_frame *frame, const struct gd_ip_fields *fields,
                    uint32_t total_len, bool checksum);
+/* The same for IPv6, which has no checksum. payload_len: all that follows the header. */
+void gd_ip6_header(struct gd_frame *frame, const struct gd_ip_fields *fields, uint32_t payload_len, uint32_t label);
+/* The flow label of a packet whose transport header is at l4 (RFC 6437); kept in dst. */
+uint32_t gd_ip6_label(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, const uint8_t *l4);
+/* Of IP's own header, without options: 20 or 40. */
+static inline uint32_t gd_ip_header_len(const struct gd_addr *dst)
+{
+    return gd_addr_is_v4(dst) ? 20 : 40;
+}
 /* Sum of the pseudo header, to go on with by gd_checksum_add (RFC 9293 3.1, RFC 8200 8.1). */
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len);
 

@@ -151,8 +151,8 @@ static int64_t transmit(struct gd_udp *udp, const void *data, uint32_t len, cons
     struct gd_ip_fields fields = {.src = gd_addr_is_any(bound) ? &udp->src : bound,
                                   .dst = &to->addr,
                                   .proto = IPPROTO_UDP,
-                                  .ttl = group ? 1 : sock->options.ttl,
-                                  .tos = sock->options.tos,
+                                  .ttl = group ? 1 : gd_options_ttl(&sock->options, &to->addr),
+                                  .tos = gd_options_tos(&sock->options, &to->addr),
                                   .df = sock->options.df};
     struct gd_out out;
     int rc = gd_ip_begin(sock->stack, &sock->dst, &fields, &out);

@@ -5,35 +5,39 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+/* IP_TTL and IPV6_UNICAST_HOPS; -1 is the default. */
 static int set_ttl(struct gd_sock *sock, const struct gd_option *option, int value)
 {
+    int16_t *ttl = option->level == IPPROTO_IP ? &sock->options.ttl : &sock->options.hops;
+
     if (value != -1 && (value < option->min || value > option->max))
         return -EINVAL;
-    sock->options.ttl = value == -1 ? 64 : (uint8_t)value;
+    *ttl = (int16_t)value;
     return 0;
 }
 
 static int get_ttl(struct gd_sock *sock, const struct gd_option *option)
 {
-    (void)option;
-    return sock->options.ttl;
+    int ttl = option->level == IPPROTO_IP ? sock->options.ttl : sock->options.hops;
+
+    return ttl == GD_TTL_DEFAULT ? GD_TTL : ttl;
 }
 
-/* ip(7): the two ECN bits of a stream are TCP's own. */
+/* IP_TOS and IPV6_TCLASS; the two ECN bits of a stream are TCP's own (ip(7)). */
 static int set_tos(struct gd_sock *sock, const struct gd_option *option, int value)
 {
     uint8_t mask = sock->type == SOCK_STREAM ? 0xfc : 0xff;
+    uint8_t *tos = option->level == IPPROTO_IP ? &sock->options.tos : &sock->options.tclass;
 
     if (value < option->min || value > option->max)
         return -EINVAL;
-    sock->options.tos = value == -1 ? 0 : (uint8_t)value & mask;
+    *tos = value == -1 ? 0 : (uint8_t)value & mask;
     return 0;
 }
 
 static int get_tos(struct gd_sock *sock, const struct gd_option *option)
 {
-    (void)option;
-    return sock->options.tos;
+    return option->level == IPPROTO_IP ? sock->options.tos : sock->options.tclass;
 }
 
 static int set_v6only(struct gd_sock *sock, const struct gd_option *option, int value)

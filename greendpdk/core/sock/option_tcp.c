@@ -62,7 +62,7 @@ static int get_maxseg(struct gd_sock *sock, const struct gd_option *option)
     (void)option;
     if (tcb->state & GD_SYNCHRONIZED)
         return (int)tcb->mss;
-    return sock->options.maxseg != 0 ? (int)sock->options.maxseg : (int)GD_TCP_MSS_DEFAULT;
+    return sock->options.maxseg != 0 ? (int)sock->options.maxseg : (int)gd_tcp_mss_default(&sock->flow.remote.addr);
 }
 
 /* tcp(7): a name, with or without its zero. ENOENT: no such algorithm. */

@@ -38,7 +38,7 @@ void gd_sock_init(struct gd_sock *sock, struct gd_stack *stack, int domain, int 
     sock->flow.kind = GD_FLOW_SOCK;
     if (domain == AF_INET)
         sock->flow.local.addr = sock->flow.remote.addr = gd_addr_v4(any);
-    sock->options.ttl = 64; /* RFC 1700, Linux's net.ipv4.ip_default_ttl */
+    sock->options.ttl = sock->options.hops = GD_TTL_DEFAULT;
     sock->options.keepidle_s = 7200; /* RFC 9293 3.8.4; the others are Linux's */
     sock->options.keepintvl_s = 75;
     sock->options.keepcnt = 9;

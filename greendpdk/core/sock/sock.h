@@ -40,7 +40,8 @@ struct gd_flow {
 
 /* Options that a connection takes over from its listener. Times in ms, sizes in bytes, 0: the default. */
 struct gd_options {
-    uint8_t ttl, tos;
+    int16_t ttl, hops;   /* of IPv4 and IPv6; GD_TTL_DEFAULT: as the interface has it */
+    uint8_t tos, tclass;
     bool nodelay, cork, quickack, keepalive;
     bool linger_on;
     bool reuseaddr, reuseport, v6only, broadcast;
@@ -73,6 +74,17 @@ struct gd_sock {
     struct gd_dst dst;
     struct gd_options options;
 };
+
+/* What the packets to an address carry: IPv4 and IPv6 have options of their own. */
+static inline int16_t gd_options_ttl(const struct gd_options *options, const struct gd_addr *to)
+{
+    return gd_addr_is_v4(to) ? options->ttl : options->hops;
+}
+
+static inline uint8_t gd_options_tos(const struct gd_options *options, const struct gd_addr *to)
+{
+    return gd_addr_is_v4(to) ? options->tos : options->tclass;
+}
 
 /* sock.c */
 /* Sets up the shared part; the caller has zeroed it and owns the memory. A fresh id. */

@@ -54,8 +54,7 @@ static uint16_t window_field(struct gd_tcb *tcb, uint8_t flags)
 static void syn_options(const struct gd_tcb *tcb, uint8_t flags, struct gd_tcp_options *options)
 {
     bool answer = (flags & GD_TCP_ACK) != 0;
-    uint32_t headers = (gd_addr_is_v4(&tcb->sock.flow.remote.addr) ? 20u : 40u) + GD_TCP_HEADER;
-    uint32_t mss = tcb->sock.dst.mtu - headers;
+    uint32_t mss = tcb->sock.dst.mtu - gd_tcp_headers(&tcb->sock.flow.remote.addr);
 
     if (tcb->sock.options.maxseg != 0 && mss > tcb->sock.options.maxseg)
         mss = tcb->sock.options.maxseg;
@@ -98,8 +97,8 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
     struct gd_ip_fields fields = {.src = &tcb->sock.flow.local.addr,
                                   .dst = &tcb->sock.flow.remote.addr,
                                   .proto = IPPROTO_TCP,
-                                  .ttl = tcb->sock.options.ttl,
-                                  .tos = tcb->sock.options.tos,
+                                  .ttl = gd_options_ttl(&tcb->sock.options, &tcb->sock.flow.remote.addr),
+                                  .tos = gd_options_tos(&tcb->sock.options, &tcb->sock.flow.remote.addr),
                                   .df = true};
     struct gd_out out;
     uint32_t at;
@@ -183,7 +182,7 @@ void gd_tcp_reset_segment(struct gd_stack *stack, const struct gd_segment *segme
     struct gd_endpoint local = {segment->packet->dst, in->destination};
     struct gd_endpoint remote = {segment->packet->src, in->source};
     struct gd_dst dst = {0};
-    struct gd_loose loose = {.local = &local, .remote = &remote, .dst = &dst, .ttl = 64};
+    struct gd_loose loose = {.local = &local, .remote = &remote, .dst = &dst, .ttl = GD_TTL_DEFAULT};
     uint32_t len = segment->packet->l4_len - in->len;
 
     if (in->flags & GD_TCP_RST)

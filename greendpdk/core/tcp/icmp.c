@@ -6,14 +6,16 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#define GD_PATH_MTU_MIN 552u /* Linux's min_pmtu: a smaller claim is an attack (RFC 5927 7.3) */
+#define GD_PATH_MTU_MIN 552u   /* Linux's min_pmtu: a smaller claim is an attack (RFC 5927 7.3) */
+#define GD_PATH_MTU_MIN6 1280u /* RFC 8201 4 */
 
 static void take_path_mtu(struct gd_tcb *tcb, uint32_t mtu)
 {
     uint32_t now = tcb->path_mtu != 0 ? tcb->path_mtu : tcb->sock.dst.mtu;
+    uint32_t least = gd_addr_is_v4(&tcb->sock.flow.remote.addr) ? GD_PATH_MTU_MIN : GD_PATH_MTU_MIN6;
 
-    if (mtu < GD_PATH_MTU_MIN)
-        mtu = GD_PATH_MTU_MIN;
+    if (mtu < least)
+        mtu = least;
     if (mtu >= now)
         return;
     tcb->path_mtu = mtu;

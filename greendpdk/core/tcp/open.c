@@ -114,7 +114,7 @@ int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
     tcb->ts_offset = gd_tcp_ts_offset(stack, &sock->flow);
     tcb->snd_una = tcb->snd_nxt = tcb->snd_sml = tcb->recover = tcb->fack = tcb->iss;
     tcb->syn_due = true;
-    tcb->peer_mss = GD_TCP_MSS_DEFAULT;
+    tcb->peer_mss = gd_tcp_mss_default(&remote->addr);
     tcb->connecting = true;
     gd_count(&stack->stats, GD_STAT_tcp_active_opens);
     gd_tcp_become(tcb, GD_SYN_SENT);

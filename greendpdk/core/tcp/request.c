@@ -15,8 +15,7 @@ uint32_t gd_tcp_request_window(const struct gd_request *request)
 static void fill_options(const struct gd_request *request, struct gd_tcp_options *options, uint64_t now)
 {
     const struct gd_options *ours = &request->listener->sock.options;
-    uint32_t headers = (gd_addr_is_v4(&request->flow.remote.addr) ? 20u : 40u) + GD_TCP_HEADER;
-    uint32_t mss = request->dst.mtu - headers;
+    uint32_t mss = request->dst.mtu - gd_tcp_headers(&request->flow.remote.addr);
 
     if (ours->maxseg != 0 && mss > ours->maxseg)
         mss = ours->maxseg;
@@ -32,11 +31,12 @@ static void fill_options(const struct gd_request *request, struct gd_tcp_options
 
 static void send_segment(struct gd_stack *stack, struct gd_request *request, uint8_t flags, uint64_t now)
 {
+    const struct gd_options *options = &request->listener->sock.options;
     struct gd_loose loose = {.local = &request->flow.local,
                              .remote = &request->flow.remote,
                              .dst = &request->dst,
-                             .ttl = request->listener->sock.options.ttl,
-                             .tos = request->listener->sock.options.tos};
+                             .ttl = gd_options_ttl(options, &request->flow.remote.addr),
+                             .tos = gd_options_tos(options, &request->flow.remote.addr)};
 
     if (gd_dst_resolve(stack, &request->dst, &request->flow.remote.addr) != 0)
         return; /* the timer tries again */

@@ -8,7 +8,7 @@
 /* Link MTU less IP's and TCP's headers; what a full segment carries, less the timestamps in each (RFC 6691). */
 void gd_tcp_update_mss(struct gd_tcb *tcb)
 {
-    uint32_t headers = (gd_addr_is_v4(&tcb->sock.flow.remote.addr) ? 20u : 40u) + GD_TCP_HEADER;
+    uint32_t headers = gd_tcp_headers(&tcb->sock.flow.remote.addr);
     uint32_t mtu = tcb->sock.dst.mtu != 0 ? tcb->sock.dst.mtu : 1500;
     uint32_t mss = tcb->peer_mss;
 
@@ -25,13 +25,15 @@ void gd_tcp_update_mss(struct gd_tcb *tcb)
 
 void gd_tcp_take_options(struct gd_tcb *tcb, const struct gd_tcp_options *options, uint64_t now)
 {
-    tcb->peer_mss = options->has_mss ? options->mss : GD_TCP_MSS_DEFAULT;
+    uint32_t mss_default = gd_tcp_mss_default(&tcb->sock.flow.remote.addr);
+
+    tcb->peer_mss = options->has_mss ? options->mss : mss_default;
     tcb->wscale_ok = options->has_wscale;
     tcb->snd_wscale = options->has_wscale ? options->wscale : 0;
     tcb->rcv_wscale = options->has_wscale ? GD_TCP_WSCALE : 0;
     tcb->ts_ok = options->has_ts;
     tcb->sack_ok = options->sack_ok;
-    tcb->rcv_mss = GD_TCP_MSS_DEFAULT; /* until a larger one is seen */
+    tcb->rcv_mss = mss_default; /* until a larger one is seen */
     if (options->has_ts) {
         tcb->ts_recent = options->tsval;
         tcb->ts_recent_at = now;

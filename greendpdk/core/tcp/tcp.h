@@ -30,6 +30,7 @@
 #define GD_TCP_CORK_TIME (200 * GD_MS)   /* tcp(7), TCP_CORK */
 #define GD_TCP_WSCALE 7                  /* 6 MiB, Linux's largest automatic buffer, fits 65,535 << 7 */
 #define GD_TCP_MSS_DEFAULT 536u          /* RFC 9293 3.7.1, IPv4 */
+#define GD_TCP_MSS_DEFAULT6 1220u        /* and IPv6 */
 #define GD_TCP_MSS_MIN 88u               /* Linux TCP_MIN_MSS */
 #define GD_TCP_RANGES 16                 /* islands out of order that one connection remembers */
 #define GD_TCP_CHALLENGES 100u           /* a second, all connections (RFC 5961 7) */
@@ -192,7 +193,8 @@ struct gd_time_wait {
     uint32_t snd_nxt, rcv_nxt, window, ts_recent, ts_offset;
     uint64_t ts_recent_at;
     bool ts_ok;
-    uint8_t ttl, tos;
+    int16_t ttl;
+    uint8_t tos;
 };
 
 /* A received segment, trimmed as the steps go on. */
@@ -206,6 +208,18 @@ struct gd_segment {
     bool fin;
     bool answered; /* by an ACK of its own: one is enough (RFC 5681 4.2) */
 };
+
+/* Of a peer that has no MSS option. */
+static inline uint32_t gd_tcp_mss_default(const struct gd_addr *peer)
+{
+    return gd_addr_is_v4(peer) ? GD_TCP_MSS_DEFAULT : GD_TCP_MSS_DEFAULT6;
+}
+
+/* Bytes of IP's and TCP's headers without options (RFC 6691 2). */
+static inline uint32_t gd_tcp_headers(const struct gd_addr *peer)
+{
+    return gd_ip_header_len(peer) + GD_TCP_HEADER;
+}
 
 static inline struct gd_tcb *gd_tcb(struct gd_sock *sock)
 {
@@ -304,7 +318,8 @@ bool gd_tcp_window_update_due(const struct gd_tcb *tcb);
 struct gd_loose {
     const struct gd_endpoint *local, *remote;
     struct gd_dst *dst;
-    uint8_t ttl, tos;
+    int16_t ttl;
+    uint8_t tos;
     struct gd_tcp_header header; /* seq, ack, flags, window, options; ports are filled in */
 };
 int gd_tcp_emit_loose(struct gd_stack *stack, struct gd_loose *loose);

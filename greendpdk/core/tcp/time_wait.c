@@ -49,8 +49,8 @@ static struct gd_time_wait *new_entry(const struct gd_tcb *tcb, uint64_t now)
     tw->ts_recent = tcb->ts_recent;
     tw->ts_recent_at = tcb->ts_recent_at;
     tw->ts_offset = tcb->ts_offset;
-    tw->ttl = tcb->sock.options.ttl;
-    tw->tos = tcb->sock.options.tos;
+    tw->ttl = gd_options_ttl(&tcb->sock.options, &tw->flow.remote.addr);
+    tw->tos = gd_options_tos(&tcb->sock.options, &tw->flow.remote.addr);
     gd_timer_init(&tw->timer, on_timer);
     restart(tw, now);
     return tw;
