@@ -37,9 +37,16 @@ int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *na
 int gd_stack_detach(struct gd_stack *stack, int ifindex);
 /* Adds an address and its on-link route; announces it (gratuitous ARP). 0, -ENODEV, -EEXIST, -EINVAL, -ENOSPC. */
 int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *addr, int prefix_length);
-/* gateway NULL: on-link. 0, -ENODEV, -EINVAL, -ENOSPC. */
+/* Takes it away with its on-link route. Nothing is killed: its connections' packets stop, until they time out or it is
+ * added again. 0, -ENODEV, -EADDRNOTAVAIL. */
+int gd_stack_del_address(struct gd_stack *stack, int ifindex, const uint8_t *addr);
+/* The interface's address number `at`, counted from 0, in the order of adding. 0, -ENODEV, -ENOENT. */
+int gd_stack_address(struct gd_stack *stack, int ifindex, int at, uint8_t *addr, int *prefix_length);
+/* gateway NULL: on-link. Stays when the interface's addresses go. 0, -ENODEV, -EINVAL, -ENOSPC. */
 int gd_stack_add_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length,
                        const uint8_t *gateway, int ifindex);
+/* Removes one that gd_stack_add_route added. 0, -ENODEV, -EINVAL, -ESRCH. */
+int gd_stack_del_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex);
 /* Interface that reaches dst (a local address: the loopback's), or -ENETUNREACH. src: the source address chosen. */
 int gd_stack_route(struct gd_stack *stack, const uint8_t *dst, uint8_t *src);
 /* 1 if addr is one of ours, else 0. */

@@ -91,6 +91,34 @@ def test_wrong_settings_are_refused(host: Host) -> None:
     assert host.lib.gd_stack_is_local(stack, mapped(PEER)) == 0
 
 
+def test_route_that_is_removed_is_gone_and_only_that_one(host: Host) -> None:
+    assert host.route("192.0.2.0", 24, GATEWAY) == 0
+    assert host.route("192.0.0.0", 16, GATEWAY) == 0
+    remove = host.lib.gd_stack_del_route
+    assert remove(host.stack, mapped("192.0.2.77"), 24, host.index) == 0  # the host's bits do not count
+    assert remove(host.stack, mapped("192.0.2.0"), 24, host.index) == -errno.ESRCH
+    assert remove(host.stack, mapped("192.0.0.0"), 16, 77) == -errno.ENODEV
+    assert remove(host.stack, mapped("192.0.0.0"), 33, host.index) == -errno.EINVAL
+    assert remove(host.stack, mapped("10.0.0.0"), 24, host.index) == -errno.ESRCH  # an address's, not one by hand
+    assert source(host, FAR) == (host.index, US)
+    assert remove(host.stack, mapped("192.0.0.0"), 16, host.index) == 0
+    assert source(host, FAR)[0] == -errno.ENETUNREACH
+
+
+def test_route_by_hand_goes_before_a_learnt_one_and_outlives_it(host: Host) -> None:
+    learnt = host.ffi.new("struct gd_route *", {"bits": 96, "origin": host.lib.GD_ROUTE_DHCP, "via": True})
+    learnt.netif = host.stack.netifs[host.index - 1]
+    learnt.prefix.b, learnt.gateway.b = mapped("0.0.0.0"), mapped(OTHER)
+    to = host.ffi.new("struct gd_addr *", [list(mapped(FAR))])
+    assert host.lib.gd_route_add(host.stack, learnt) == 0
+    assert host.route("0.0.0.0", 0, GATEWAY) == 0
+    assert bytes(host.lib.gd_route_find(host.stack, to).gateway.b) == mapped(GATEWAY)
+    before = host.stack.generation
+    host.lib.gd_route_withdraw(host.stack, learnt.netif, host.lib.GD_ROUTE_DHCP)
+    assert host.stack.generation > before
+    assert bytes(host.lib.gd_route_find(host.stack, to).gateway.b) == mapped(GATEWAY)
+
+
 def test_detached_interface_takes_its_routes_along(host: Host) -> None:
     assert host.route("0.0.0.0", 0, GATEWAY) == 0
     assert host.lib.gd_stack_detach(host.stack, host.index) == 0

@@ -69,7 +69,7 @@ static int check_own(const struct gd_addr *addr, int prefix_length)
 int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *addr, int prefix_length)
 {
     struct gd_netif *netif = gd_netif_find(stack, ifindex);
-    struct gd_ifaddr own = {addr_of(addr), (uint8_t)prefix_length};
+    struct gd_ifaddr own = {.addr = addr_of(addr), .prefix_length = (uint8_t)prefix_length};
     struct gd_route route = {.prefix = own.addr, .bits = bits_of(&own.addr, prefix_length), .netif = netif};
     int rc = check_own(&own.addr, prefix_length);
 
@@ -85,6 +85,7 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
         return -ENOSPC;
     /* A /32 or /128 has nobody else on its link; fe80::/10 needs no route, it is every link's own. */
     if (prefix_length < longest_prefix(&own.addr) && !gd_addr_is_link_local(&own.addr)) {
+        route.origin = GD_ROUTE_LINK;
         rc = gd_route_add(stack, &route);
         if (rc < 0)
             return rc;
@@ -92,6 +93,79 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
     netif->addrs[netif->naddrs++] = own;
     gd_net_changed(stack);
     gd_arp_announce(netif, &own.addr);
+    return 0;
+}
+
+/* The subnet's route goes unless another address of ours is in it, and so does what was known of its broadcast. */
+static void leave_subnet(struct gd_netif *netif, const struct gd_ifaddr *gone)
+{
+    struct gd_route route = {.prefix = gone->addr,
+                             .bits = bits_of(&gone->addr, gone->prefix_length),
+                             .origin = GD_ROUTE_LINK,
+                             .netif = netif};
+    struct gd_addr everybody = gone->addr;
+    struct gd_neigh *neigh;
+
+    for (int i = 0; i < netif->naddrs; i++)
+        if (netif->addrs[i].prefix_length == gone->prefix_length &&
+            gd_addr_is_v4(&netif->addrs[i].addr) == gd_addr_is_v4(&gone->addr) &&
+            gd_ip_within(&netif->addrs[i].addr, &gone->addr, route.bits))
+            return;
+    gd_route_remove(netif->stack, &route);
+    if (!gd_addr_is_v4(&gone->addr))
+        return;
+    gd_put32(everybody.b + 12, gd_addr_u32(&gone->addr) | (uint32_t)(UINT64_C(0xffffffff) >> gone->prefix_length));
+    neigh = gd_neigh_find(netif, &everybody);
+    if (neigh && !neigh->pinned)
+        gd_neigh_release(neigh);
+}
+
+int gd_stack_del_address(struct gd_stack *stack, int ifindex, const uint8_t *addr)
+{
+    struct gd_netif *netif = gd_netif_find(stack, ifindex);
+    struct gd_addr own = addr_of(addr);
+
+    if (!netif)
+        return -ENODEV;
+    own = gd_addr_on(&own, ifindex);
+    for (int i = 0; i < netif->naddrs; i++) {
+        struct gd_ifaddr gone = netif->addrs[i];
+
+        if (!gd_addr_eq(&gone.addr, &own))
+            continue;
+        netif->naddrs--; /* the order stays: the first address of a subnet is the source */
+        memmove(netif->addrs + i, netif->addrs + i + 1, (size_t)(netif->naddrs - i) * sizeof gone);
+        leave_subnet(netif, &gone);
+        gd_net_changed(stack);
+        return 0;
+    }
+    return -EADDRNOTAVAIL;
+}
+
+int gd_stack_del_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex)
+{
+    struct gd_route route = {.prefix = addr_of(prefix), .netif = gd_netif_find(stack, ifindex)};
+
+    if (!route.netif)
+        return -ENODEV;
+    if (prefix_length < 0 || prefix_length > longest_prefix(&route.prefix))
+        return -EINVAL;
+    route.bits = bits_of(&route.prefix, prefix_length);
+    return gd_route_remove(stack, &route);
+}
+
+int gd_stack_address(struct gd_stack *stack, int ifindex, int at, uint8_t *addr, int *prefix_length)
+{
+    const struct gd_netif *netif = gd_netif_find(stack, ifindex);
+    struct gd_addr own;
+
+    if (!netif)
+        return -ENODEV;
+    if (at < 0 || at >= netif->naddrs)
+        return -ENOENT;
+    own = gd_addr_on(&netif->addrs[at].addr, 0);
+    memcpy(addr, own.b, 16);
+    *prefix_length = netif->addrs[at].prefix_length;
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* Packets out, of either family: path, source address, and the frame from the transport's bytes to the port's queue.
+/* Packets out, of either family: path, and the frame from the transport's bytes to the port's queue.
  * Called by tcp/, sock/, net/icmp4.c, net/config.c; calls net/route.c, net/neighbour.c, net/ip4.c, net/ip6.c,
  * net/ether.c.
  *
@@ -94,46 +94,6 @@ int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_a
     return 0;
 }
 
-const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on)
-{
-    const struct gd_addr *first = NULL;
-
-    for (int i = 0; i < netif->naddrs; i++) {
-        const struct gd_ifaddr *own = &netif->addrs[i];
-        bool v4 = gd_addr_is_v4(&own->addr);
-
-        if (v4 != gd_addr_is_v4(on) || gd_addr_is_link_local(on) != gd_addr_is_link_local(&own->addr))
-            continue;
-        if (gd_ip_within(on, &own->addr, (v4 ? 96u : 0u) + own->prefix_length))
-            return &own->addr;
-        if (!first)
-            first = &own->addr;
-    }
-    return first;
-}
-
-int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src)
-{
-    static const uint8_t localhost[4] = {127, 0, 0, 1};
-    const struct gd_addr *own;
-    struct gd_netif *netif;
-    struct gd_addr next_hop;
-    int rc;
-
-    if (gd_ip_local(stack, to)) { /* to ourselves: from the same address, as Linux */
-        *src = gd_addr_is_v4(to) && gd_addr_is_loopback(to) ? gd_addr_v4(localhost) : *to;
-        return 0;
-    }
-    rc = gd_ip_path(stack, to, &netif, &next_hop);
-    if (rc < 0)
-        return rc;
-    own = gd_ip_own(netif, gd_addr_is_v4(to) ? &next_hop : to); /* IPv6 routers have addresses of the link */
-    if (!own)
-        return -ENETUNREACH;
-    *src = *own;
-    return 0;
-}
-
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len)
 {
     uint32_t skip = gd_addr_is_v4(dst) ? 12 : 0; /* the addresses as they are on the wire */
@@ -145,11 +105,17 @@ uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint
 
 int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out)
 {
+    bool known = dst->generation == stack->generation;
     uint32_t longest, header = gd_ip_header_len(fields->dst);
     int rc = gd_dst_resolve(stack, dst, fields->dst);
 
     if (rc < 0)
         return rc;
+    /* Linux asks once a route look-up too: what comes from an address that is ours no more stays here. */
+    if (!known && !gd_addr_is_any(fields->src) && !gd_ip_local(stack, fields->src)) {
+        dst->generation = 0;
+        return -ENETUNREACH;
+    }
     if (dst->netif->ntx == GD_TX_QUEUE)
         return -ENOBUFS;
     out->frame = gd_netif_alloc(dst->netif);

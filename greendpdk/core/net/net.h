@@ -21,6 +21,8 @@ struct gd_neigh;
 struct gd_ifaddr {
     struct gd_addr addr;
     uint8_t prefix_length; /* of the family's own length: 0..32 for v4, 0..128 for v6 */
+    bool tentative;        /* not yet known to be nobody else's (RFC 4862 5.4): no source, and not ours */
+    bool deprecated;       /* its preferred lifetime is over (RFC 4862 5.5.4): a source only if there is no other */
 };
 
 struct gd_group {
@@ -113,14 +115,10 @@ int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_f
 void gd_ip_end(struct gd_stack *stack, const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len);
 /* Gives up a packet that was begun. */
 void gd_ip_cancel(struct gd_out *out);
-/* Best source address for `to`. 0, -ENETUNREACH. */
-int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src);
 /* The interface that owns addr (loopback for 127/8 and ::1), or NULL. */
 struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr);
 /* Where packets to an address leave by, and what to ask a neighbour for. 0, -ENETUNREACH. */
 int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif **netif, struct gd_addr *next_hop);
-/* The interface's address whose subnet holds `on`, else its first of that family; NULL: none. */
-const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on);
 /* True if the address lies within prefix/bits (of the 128). */
 bool gd_ip_within(const struct gd_addr *addr, const struct gd_addr *prefix, uint32_t bits);
 /* 255.255.255.255, or the broadcast address of a subnet of that interface. */
@@ -172,20 +170,36 @@ int gd_group_join(struct gd_netif *netif, const struct gd_addr *addr);
 /* Legal where nobody joined. */
 void gd_group_leave(struct gd_netif *netif, const struct gd_addr *addr);
 bool gd_group_member(struct gd_netif *netif, const struct gd_addr *addr);
+/* ---- source.c: which of our addresses a packet comes from ---- */
+/* Best source address for `to`. 0, -ENETUNREACH. */
+int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src);
+/* The interface's own address to talk to its neighbour `on` from; NULL: it has none of that family. */
+const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on);
 
 /* ---- route.c ---- */
+enum gd_route_origin { /* among routes for the same prefix the lower one is used */
+    GD_ROUTE_STATIC,   /* set by hand; outlives the addresses of its interface */
+    GD_ROUTE_LINK,     /* an address's own subnet; goes with the last address of that subnet */
+    GD_ROUTE_DHCP,     /* goes with the lease */
+    GD_ROUTE_RA,       /* of a router advertisement (RFC 4861 6.3.4) */
+};
 struct gd_route {
     struct gd_addr prefix;
-    uint8_t bits; /* of the 128: a v4 /24 is 120 */
-    bool via;     /* gateway is set */
+    uint8_t bits;   /* of the 128: a v4 /24 is 120 */
+    uint8_t origin; /* enum gd_route_origin */
+    bool via;       /* gateway is set */
     struct gd_addr gateway;
     struct gd_netif *netif;
 };
 /* Longest match, or NULL. */
 const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to);
-/* 0, -ENOSPC. */
+/* Takes the place of one with the same prefix, interface and origin. 0, -ENOSPC. */
 int gd_route_add(struct gd_stack *stack, const struct gd_route *route);
-void gd_route_forget(struct gd_stack *stack, const struct gd_netif *netif);
+/* Removes the one with the same prefix, interface and origin. 0, -ESRCH. */
+int gd_route_remove(struct gd_stack *stack, const struct gd_route *route);
+/* Removes all of an interface that have that origin. */
+void gd_route_withdraw(struct gd_stack *stack, struct gd_netif *netif, enum gd_route_origin origin);
+void gd_route_forget(struct gd_stack *stack, struct gd_netif *netif); /* all of an interface */
 
 /* ---- neighbour.c (RFC 826, states as RFC 4861 7.3.2) and arp.c ---- */
 /* Found or made; NULL if the table is full of entries in use. */

@@ -1,5 +1,7 @@
-/* The route table: a sorted array, the longest prefix first. Looked up once a flow and generation, so its few entries
- * need no tree. Called by net/ip.c, net/config.c, stack.c; calls nothing.
+/* The route table: a sorted array, the longest prefix first, then by origin. A host's routes are few (a default, one a
+ * subnet, one a DHCP or RA entry: GD_ROUTES, 64, bounds them), and a flow looks up once a generation, not once a
+ * packet: a walk over one array costs less than a tree's pointers would, and the order shows which route wins.
+ * Called by net/ip.c, net/config.c, net/dhcp_lease.c, stack.c; calls nothing.
  */
 #include "../stack.h"
 
@@ -30,16 +32,24 @@ const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct 
 
 static bool same(const struct gd_route *a, const struct gd_route *b)
 {
-    return a->bits == b->bits && a->netif == b->netif && gd_addr_eq(&a->prefix, &b->prefix);
+    return a->bits == b->bits && a->origin == b->origin && a->netif == b->netif && gd_addr_eq(&a->prefix, &b->prefix);
+}
+
+/* The host's bits cleared. */
+static struct gd_route masked(const struct gd_route *route)
+{
+    struct gd_route result = *route;
+
+    for (uint32_t bit = result.bits; bit < 128; bit++)
+        result.prefix.b[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+    return result;
 }
 
 int gd_route_add(struct gd_stack *stack, const struct gd_route *route)
 {
-    struct gd_route added = *route;
+    struct gd_route added = masked(route);
     int at = 0;
 
-    for (uint32_t bit = added.bits; bit < 128; bit++)
-        added.prefix.b[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
     for (int i = 0; i < stack->nroutes; i++) {
         if (!same(&stack->routes[i], &added))
             continue;
@@ -49,7 +59,8 @@ int gd_route_add(struct gd_stack *stack, const struct gd_route *route)
     }
     if (stack->nroutes == GD_ROUTES)
         return -ENOSPC;
-    while (at < stack->nroutes && stack->routes[at].bits >= added.bits)
+    while (at < stack->nroutes && (stack->routes[at].bits > added.bits ||
+                                   (stack->routes[at].bits == added.bits && stack->routes[at].origin <= added.origin)))
         at++; /* the first of equals wins, as on Linux without metrics */
     memmove(stack->routes + at + 1, stack->routes + at, (size_t)(stack->nroutes - at) * sizeof added);
     stack->routes[at] = added;
@@ -58,13 +69,54 @@ int gd_route_add(struct gd_stack *stack, const struct gd_route *route)
     return 0;
 }
 
-void gd_route_forget(struct gd_stack *stack, const struct gd_netif *netif)
+/* Keeps those that wanted() says yes of. */
+static void filter(struct gd_stack *stack, const struct gd_route *like,
+                   bool wanted(const struct gd_route *route, const struct gd_route *like))
 {
-    int kept = 0;
+    int kept = 0, before = stack->nroutes;
 
-    for (int i = 0; i < stack->nroutes; i++)
-        if (stack->routes[i].netif != netif)
+    for (int i = 0; i < before; i++)
+        if (wanted(&stack->routes[i], like))
             stack->routes[kept++] = stack->routes[i];
     stack->nroutes = kept;
-    gd_net_changed(stack);
+    if (kept < before)
+        gd_net_changed(stack);
+}
+
+static bool differs(const struct gd_route *route, const struct gd_route *like)
+{
+    return !same(route, like);
+}
+
+static bool is_elsewhere(const struct gd_route *route, const struct gd_route *like)
+{
+    return route->netif != like->netif;
+}
+
+static bool has_other_origin(const struct gd_route *route, const struct gd_route *like)
+{
+    return route->netif != like->netif || route->origin != like->origin;
+}
+
+int gd_route_remove(struct gd_stack *stack, const struct gd_route *route)
+{
+    struct gd_route gone = masked(route);
+    int before = stack->nroutes;
+
+    filter(stack, &gone, differs);
+    return stack->nroutes < before ? 0 : -ESRCH;
+}
+
+void gd_route_withdraw(struct gd_stack *stack, struct gd_netif *netif, enum gd_route_origin origin)
+{
+    struct gd_route like = {.netif = netif, .origin = (uint8_t)origin};
+
+    filter(stack, &like, has_other_origin);
+}
+
+void gd_route_forget(struct gd_stack *stack, struct gd_netif *netif)
+{
+    struct gd_route like = {.netif = netif};
+
+    filter(stack, &like, is_elsewhere);
 }
