@@ -1,5 +1,5 @@
 /* ICMP for IPv4: echo, errors in, errors out (RFC 792, RFC 1122 3.2.2, RFC 1812 4.3.2).
- * Called by net/ip4.c, sock/dgram.c; calls net/ip.c, net/report.c.
+ * Called by net/ip4.c, sock/dgram_input.c; calls net/ip.c, net/report.c.
  */
 #include "../wire/icmp4.h"
 #include "../stack.h"

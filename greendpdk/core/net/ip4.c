@@ -1,5 +1,5 @@
 /* IPv4 in, and its header out (RFC 791, RFC 1122 3.2.1).
- * Called by net/ether.c, net/ip.c; calls net/icmp4.c, sock/dgram.c, tcp/input.c.
+ * Called by net/ether.c, net/ip.c; calls net/icmp4.c, sock/dgram_input.c, tcp/input.c.
  *
  *     lengths ─► checksum ─► source ─► destination ─► options ─► fragments ─► ICMP │ UDP │ TCP
  */

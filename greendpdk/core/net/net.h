@@ -144,7 +144,7 @@ void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
 void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
 /* Sends destination unreachable with that code about packet, under the rate limit (RFC 1812 4.3.2.8). */
 void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
-void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* sock/dgram.c */
+void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* sock/dgram_input.c */
 void gd_tcp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* tcp/input.c */
 
 /* An ICMP error, or a neighbour that does not answer, about a packet we sent from `local` to `remote`.
@@ -158,7 +158,7 @@ struct gd_icmp_error {
 };
 /* 0, or -ENOENT: no such socket. */
 int gd_tcp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error, uint64_t now); /* tcp/icmp.c */
-int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error);               /* sock/dgram.c */
+int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error);               /* sock/dgram_input.c */
 
 /* Tells the socket that sent this packet (from its IP header on, len bytes of it) what became of it: fills in the
  * endpoints of error. 0, -ENOENT (no such socket), -EINVAL (not a packet of ours). report.c */

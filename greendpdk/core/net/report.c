@@ -1,6 +1,6 @@
 /* Tells a socket what became of a packet that it sent: what a router quotes in an ICMP error, or a frame whose
  * neighbour never answered. Every byte may be a lie.
- * Called by net/icmp4.c, net/neighbour.c; calls tcp/icmp.c, sock/dgram.c.
+ * Called by net/icmp4.c, net/neighbour.c; calls tcp/icmp.c, sock/dgram_input.c.
  */
 #include "../stack.h"
 #include "../wire/ip4.h"

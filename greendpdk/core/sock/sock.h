@@ -3,7 +3,7 @@
  *
  *   struct gd_flow ─ what the tables hold:    connection │ half-open │ TIME-WAIT │ bound │ datagram
  *   struct gd_sock = gd_flow + handle, readiness, options, error
- *   struct gd_tcb = gd_sock + TCP (tcp/tcp.h)      struct gd_udp = gd_sock + a queue (sock/dgram.c)
+ *   struct gd_tcb = gd_sock + TCP (tcp/tcp.h)      struct gd_udp = gd_sock + a queue (sock/dgram.h)
  *
  * The application owns the handle until gd_sock_close; then the engine does (an orphan), until TCP is through.
  */
@@ -123,7 +123,7 @@ void gd_bind_release(struct gd_stack *stack, struct gd_flow *flow); /* holds its
 /* An accepted connection, or what is left of one in TIME-WAIT, holds the port as well. */
 void gd_bind_inherit(struct gd_flow *flow, struct gd_port_holders *holders, bool reuse);
 
-/* dgram.c */
+/* dgram.c, dgram_output.c */
 int gd_udp_new(struct gd_stack *stack, int domain, struct gd_sock **out);
 void gd_udp_close(struct gd_sock *sock);
 uint32_t gd_udp_ready(struct gd_sock *sock);

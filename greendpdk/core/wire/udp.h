@@ -1,4 +1,4 @@
-/* UDP's header (RFC 768). Called by sock/dgram.c; calls util/bytes.h. */
+/* UDP's header (RFC 768). Called by sock/dgram_*.c; calls util/bytes.h. */
 #ifndef GD_WIRE_UDP_H
 #define GD_WIRE_UDP_H
 #include "../util/bytes.h"

@@ -1,0 +1,98 @@
+/* Datagrams in, and what became of those that went out (RFC 768, RFC 1122 4.1).
+ * Called by net/ip4.c, net/report.c; calls sock/demux.c, buffer.c, sock.c, net/icmp4.c.
+ *
+ * A datagram to a broadcast address reaches one socket of ours, the best match.
+ */
+#include "dgram.h"
+#include "../util/checksum.h"
+#include "../wire/icmp4.h"
+#include "../wire/udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define RCVBUF_DEFAULT 212992u /* Linux's net.core.rmem_default */
+
+static bool checksum_ok(const struct gd_packet *packet, const struct gd_udp_header *header)
+{
+    uint64_t sum;
+
+    if (packet->l4_csum_ok)
+        return true;
+    if (header->checksum == 0) /* none was made; IPv6 does not allow that (RFC 8200 8.1) */
+        return gd_addr_is_v4(&packet->dst);
+    sum = gd_ip_pseudo(&packet->src, &packet->dst, IPPROTO_UDP, header->len);
+    return gd_checksum_finish(gd_checksum_add(sum, packet->l4, header->len)) == 0;
+}
+
+static struct gd_udp *find(struct gd_stack *stack, const struct gd_endpoint *local, const struct gd_endpoint *remote)
+{
+    struct gd_flow *flow = gd_flow_find(stack, IPPROTO_UDP, local, remote);
+
+    if (flow)
+        return gd_udp_of(GD_ENTRY(flow, struct gd_sock, flow));
+    return gd_udp_of(gd_bound_find(stack, IPPROTO_UDP, local, remote));
+}
+
+/* Record and payload, or neither. */
+static bool enqueue(struct gd_udp *udp, const struct gd_endpoint *from, const uint8_t *data, uint32_t len)
+{
+    struct gd_chunk_pool *pool = &udp->sock.stack->pool;
+    uint32_t limit = udp->sock.options.rcvbuf ? udp->sock.options.rcvbuf : RCVBUF_DEFAULT;
+    uint32_t at = udp->queue.len, whole = (uint32_t)sizeof(struct gd_record) + len;
+    struct gd_record record = {*from, (uint16_t)len};
+
+    if (at > 0 && (at >= limit || whole > limit - at)) /* one always fits, as on Linux */
+        return false;
+    if (gd_buffer_write(pool, &udp->queue, at, &record, sizeof record) < 0 ||
+        gd_buffer_write(pool, &udp->queue, at + (uint32_t)sizeof record, data, len) < 0) {
+        if (at == 0)
+            gd_buffer_clear(pool, &udp->queue);
+        return false;
+    }
+    gd_buffer_extend(&udp->queue, whole);
+    return true;
+}
+
+void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)
+{
+    struct gd_endpoint local = {packet->dst, 0}, remote = {packet->src, 0};
+    struct gd_udp_header header;
+    struct gd_udp *udp;
+
+    gd_count(&stack->stats, GD_STAT_udp_in);
+    if (!gd_udp_parse(packet->l4, packet->l4_len, &header)) {
+        gd_count(&stack->stats, GD_STAT_udp_drop_malformed);
+        return;
+    }
+    if (!checksum_ok(packet, &header)) {
+        gd_count(&stack->stats, GD_STAT_udp_drop_checksum);
+        return;
+    }
+    local.port = header.destination;
+    remote.port = header.source;
+    udp = find(stack, &local, &remote);
+    if (!udp) {
+        gd_count(&stack->stats, GD_STAT_udp_drop_no_port);
+        gd_icmp_unreachable(stack, packet, GD_UNREACH_PORT, now);
+        return;
+    }
+    if (!enqueue(udp, &remote, packet->l4 + GD_UDP_HEADER, header.len - GD_UDP_HEADER)) {
+        gd_count(&stack->stats, GD_STAT_udp_drop_buffer);
+        return;
+    }
+    gd_sock_wake(&udp->sock, GD_READ);
+}
+
+/* Only a connected socket hears, and only of what will not mend itself, as on Linux without IP_RECVERR; of a packet too
+ * big for the path too, as IP_MTU_DISCOVER is on there. */
+int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error)
+{
+    struct gd_udp *udp = find(stack, &error->local, &error->remote);
+
+    if (!udp)
+        return -ENOENT;
+    if (udp->connected && (error->hard || error->error == EMSGSIZE))
+        gd_sock_fail(&udp->sock, error->error);
+    return 0;
+}
