@@ -47,7 +47,5 @@ struct gd_stack {
     uint32_t nrequests;    /* half-open */
     struct gd_list time_waits; /* oldest first */
     uint32_t ntime_waits;
-    uint64_t challenge_window; /* RFC 5961 7: challenge ACKs in this second */
-    uint32_t challenge_count;
 };
 #endif

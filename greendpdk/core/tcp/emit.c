@@ -137,21 +137,23 @@ void gd_tcp_ack_at_once(struct gd_tcb *tcb, uint64_t now)
     gd_tcp_want_output(tcb);
 }
 
-bool gd_tcp_may_challenge(struct gd_stack *stack, uint64_t now)
+/* Each connection by itself, as Linux since 6.1: a count that connections share tells one peer of another's answers,
+ * which is enough to find out its ports and numbers (CVE-2016-5696). An answer is smaller than its question. */
+bool gd_tcp_may_challenge(struct gd_stack *stack, uint64_t *last, uint64_t now)
 {
-    if (now - stack->challenge_window >= GD_S) {
-        stack->challenge_window = now;
-        stack->challenge_count = 0;
+    if (*last != 0 && now - *last < GD_TCP_CHALLENGE_PAUSE) {
+        gd_count(&stack->stats, GD_STAT_tcp_challenges_withheld);
+        return false;
     }
-    return stack->challenge_count++ < GD_TCP_CHALLENGES;
+    *last = now;
+    gd_count(&stack->stats, GD_STAT_tcp_challenge_acks);
+    return true;
 }
 
 void gd_tcp_challenge(struct gd_tcb *tcb, uint64_t now)
 {
-    if (!gd_tcp_may_challenge(tcb->sock.stack, now))
-        return;
-    gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_challenge_acks);
-    gd_tcp_ack_at_once(tcb, now);
+    if (gd_tcp_may_challenge(tcb->sock.stack, &tcb->challenged_at, now))
+        gd_tcp_ack_at_once(tcb, now);
 }
 
 int gd_tcp_emit_loose(struct gd_stack *stack, struct gd_loose *loose)

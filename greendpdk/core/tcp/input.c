@@ -40,9 +40,25 @@ static bool is_acceptable(const struct gd_tcb *tcb, const struct gd_segment *seg
 static bool refuse(struct gd_tcb *tcb, const struct gd_segment *segment, enum gd_counter why, uint64_t now)
 {
     gd_count(&tcb->sock.stack->stats, why);
-    if ((segment->header.flags & GD_TCP_RST) == 0)
+    if (segment->header.flags & GD_TCP_RST)
+        return false;
+    /* Without text it may be an answer to an answer of ours: two sides that disagree would go on for ever. */
+    if ((segment->len > 0 || segment->fin) && (segment->header.flags & GD_TCP_SYN) == 0)
         gd_tcp_ack_at_once(tcb, now);
+    else
+        gd_tcp_challenge(tcb, now);
     return false;
+}
+
+/* RFC 5961 3.2: only the exact number resets; as on Linux also the end of what we have shown by SACK, as a peer may
+ * count on it, and the FIN's own number: macOS sends both from there when a process is killed. */
+static bool is_exact_reset(const struct gd_tcb *tcb, const struct gd_segment *segment)
+{
+    if (segment->seq == tcb->rcv_nxt)
+        return true;
+    if (tcb->sack_ok && tcb->nranges > 0 && segment->seq == tcb->ranges[tcb->nranges - 1].end)
+        return true;
+    return tcb->fin_received && segment->seq == tcb->rcv_nxt - 1;
 }
 
 static bool check_sequence(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
@@ -52,6 +68,8 @@ static bool check_sequence(struct gd_tcb *tcb, struct gd_segment *segment, uint6
     if (is_old(tcb, segment, now))
         return refuse(tcb, segment, GD_STAT_tcp_drop_paws, now);
     if (!is_acceptable(tcb, segment)) {
+        if ((segment->header.flags & GD_TCP_RST) != 0 && is_exact_reset(tcb, segment))
+            return true;
         if (tcb->sack_ok && segment->len > 0 && gd_seq_le(segment->seq + segment->len, tcb->rcv_nxt))
             tcb->dsack = (struct gd_range){segment->seq, segment->seq + segment->len}; /* RFC 2883 4.1 */
         return refuse(tcb, segment, GD_STAT_tcp_drop_sequence, now);
@@ -65,12 +83,11 @@ static bool check_sequence(struct gd_tcb *tcb, struct gd_segment *segment, uint6
     return true;
 }
 
-/* RFC 5961 3.2: only the exact number resets. */
 static bool check_reset(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     if ((segment->header.flags & GD_TCP_RST) == 0)
         return true;
-    if (segment->seq != tcb->rcv_nxt) {
+    if (!is_exact_reset(tcb, segment)) {
         gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_reset);
         gd_tcp_challenge(tcb, now);
         return false;

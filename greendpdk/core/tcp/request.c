@@ -85,10 +85,8 @@ void gd_request_free(struct gd_stack *stack, struct gd_request *request)
 
 static void challenge(struct gd_stack *stack, struct gd_request *request, uint64_t now)
 {
-    if (!gd_tcp_may_challenge(stack, now))
-        return;
-    gd_count(&stack->stats, GD_STAT_tcp_challenge_acks);
-    send_segment(stack, request, GD_TCP_ACK, now);
+    if (gd_tcp_may_challenge(stack, &request->challenged_at, now))
+        send_segment(stack, request, GD_TCP_ACK, now);
 }
 
 /* RFC 9293 3.10.7.4 and RFC 5961 for SYN-RECEIVED, as far as a request needs them. False: dealt with. */

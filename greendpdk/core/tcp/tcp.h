@@ -33,7 +33,7 @@
 #define GD_TCP_MSS_DEFAULT6 1220u        /* and IPv6 */
 #define GD_TCP_MSS_MIN 88u               /* Linux TCP_MIN_MSS */
 #define GD_TCP_RANGES 16                 /* islands out of order that one connection remembers */
-#define GD_TCP_CHALLENGES 100u           /* a second, all connections (RFC 5961 7) */
+#define GD_TCP_CHALLENGE_PAUSE (500 * GD_MS) /* Linux tcp_invalid_ratelimit, each connection (RFC 5961 7) */
 #define GD_TCP_BUFFER (2u << 20)         /* SO_SNDBUF, SO_RCVBUF as shown, until they tune themselves */
 
 enum gd_tcp_state {
@@ -126,6 +126,7 @@ struct gd_tcb {
     uint32_t retries;        /* time-outs in a row, of the retransmission or the persist timer */
     uint64_t first_unacked_at; /* when the oldest data now unacknowledged was first sent (TCP_USER_TIMEOUT) */
     uint64_t last_received_at, last_sent_at; /* last_sent_at: of data */
+    uint64_t challenged_at;  /* the last answer to a segment that did not fit (RFC 5961 7); 0: none yet */
     uint32_t probes;         /* probes (keepalive, zero window) unanswered in a row */
     uint32_t total_retransmits;
 
@@ -180,7 +181,7 @@ struct gd_request {
     uint32_t iss, irs, retries, ts_recent, ts_offset;
     struct gd_tcp_options options; /* the SYN's */
     uint32_t snd_wnd;
-    uint64_t sent_at;
+    uint64_t sent_at, challenged_at;
 };
 
 /* What TIME-WAIT needs to answer (RFC 9293 3.6.1): nothing of the tcb. */
@@ -191,7 +192,7 @@ struct gd_time_wait {
     struct gd_stack *stack;
     struct gd_dst dst;
     uint32_t snd_nxt, rcv_nxt, window, ts_recent, ts_offset;
-    uint64_t ts_recent_at;
+    uint64_t ts_recent_at, challenged_at;
     bool ts_ok;
     int16_t ttl;
     uint8_t tos;
@@ -310,7 +311,8 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
 void gd_tcp_ack_at_once(struct gd_tcb *tcb, uint64_t now);
 /* The same under RFC 5961 7's limit. */
 void gd_tcp_challenge(struct gd_tcb *tcb, uint64_t now);
-bool gd_tcp_may_challenge(struct gd_stack *stack, uint64_t now);
+/* *last: when this connection's peer was last answered so; 0: never. Counts what it grants and what it does not. */
+bool gd_tcp_may_challenge(struct gd_stack *stack, uint64_t *last, uint64_t now);
 /* Recomputes the right edge; true if the peer should hear of it (RFC 9293 3.8.6.2.2). */
 bool gd_tcp_window_update_due(const struct gd_tcb *tcb);
 

@@ -120,9 +120,7 @@ bool gd_tcp_time_wait_input(struct gd_stack *stack, struct gd_time_wait *tw, str
     /* A plain ACK in its place is no question; two TIME-WAITs would answer each other for ever. */
     if (segment->len == 0 && !segment->fin && (segment->header.flags & GD_TCP_SYN) == 0 && segment->seq == tw->rcv_nxt)
         return true;
-    if (gd_tcp_may_challenge(stack, now)) {
-        gd_count(&stack->stats, GD_STAT_tcp_challenge_acks);
+    if (gd_tcp_may_challenge(stack, &tw->challenged_at, now))
         answer(tw, now);
-    }
     return true;
 }
