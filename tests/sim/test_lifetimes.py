@@ -131,13 +131,12 @@ def test_reader_that_stops_stops_the_sender() -> None:
 
 
 def test_flood_of_challenges_is_limited() -> None:
-    """RFC 5961 7: not more than a hundred challenge ACKs a second, whoever asks."""
+    """RFC 5961 7: one challenge ACK in half a second, however often somebody asks."""
     from greendpdk.testing.script import play_text
 
     floods = "".join("+0 < S 100:100(0) win 65535\n" for _ in range(150))
-    answers = "".join("+0 > . 1:1(0) ack 1\n" for _ in range(100))
     play_text(
         "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 8) = 0\n"
         "+0 < S 0:0(0) win 65535 <mss 1000>\n+0 > S. 0:0(0) ack 1 <mss 1460>\n+.1 < . 1:1(0) ack 1 win 65535\n"
-        f"+0 accept(3, ..., ...) = 4\n{floods}{answers}+2 < S 100:100(0) win 65535\n+0 > . 1:1(0) ack 1\n"
+        f"+0 accept(3, ..., ...) = 4\n{floods}+0 > . 1:1(0) ack 1\n+2 < S 100:100(0) win 65535\n+0 > . 1:1(0) ack 1\n"
     )
