@@ -7,7 +7,7 @@ PYTEST ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test lint type asan bench clean
+.PHONY: help venv build demo test oracle lint type asan bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: build ## show unmodified apps over DPDK, in a network namespace of its own
 
 test: build ## run all tests
 	@$(BIN)/python -m pytest $(PYTEST)
+
+oracle: build ## play the .pkt scripts against Linux as well (root; minutes)
+	@$(BIN)/python -m pytest tests/tcp --oracle -m oracle $(PYTEST)
 
 lint: venv ## check the style of the Python files
 	@$(BIN)/ruff check .

@@ -20,9 +20,10 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the reference run of the tests over a wire."""
+    """Offer the reference run of the tests over a wire, and the scripts' run against Linux."""
     parser.addoption("--reference", action="store_true",
                      help="tests/dpdk: Linux at both ends, to see whether a failure is the test's own")
+    parser.addoption("--oracle", action="store_true", help="tests/tcp: let Linux play the scripts too, in real time")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -29,6 +29,10 @@ def _tap() -> bool:
     return _namespaces() and _dpdk() and Path("/dev/net/tun").exists()
 
 
+def _tun() -> bool:
+    return _namespaces() and Path("/dev/net/tun").exists()
+
+
 def _user_namespaces() -> bool:
     """Ask the kernel as the user that the test will be: some distributions forbid it to all but root."""
     ask = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Urn", "true"]
@@ -48,6 +52,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "namespaces": (_namespaces, "network namespaces need root and iproute2 (apt install iproute2)"),
     "dpdk": (_dpdk, "the engine was built without DPDK (apt install libdpdk-dev, then make build)"),
     "tap": (_tap, "net_tap needs root, iproute2, /dev/net/tun and an engine with DPDK"),
+    "tun": (_tun, "a tun device in a namespace needs root, iproute2 and /dev/net/tun"),
     "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces"),
     "installed": (_installed, "entry points come with the installed package (pip install -e .)"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),

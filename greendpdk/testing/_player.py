@@ -24,7 +24,6 @@ from greendpdk.testing.endpoint import address_to_c
 from greendpdk.testing.segment import Arp, Frame, build, parse
 from greendpdk.testing.wire import MAC_A, MAC_B, TURNS, Host
 
-PATIENCE = 200 * S  # how long a packet of "*" time, or one that is late, is waited for: longer than any RTO
 ROOM = 65536
 TIME_WAIT = 61 * S  # the engine's 60 s, and a tick
 
@@ -44,6 +43,9 @@ class Sent:
 class Player:
     """One run of one script."""
 
+    patience = 200 * S  # how long a packet of "*" time, or one that is late, is waited for: longer than any RTO
+    lateness = 0  # how much later than due a statement may be played
+
     def __init__(self, script: Script, setup: Setup) -> None:
         self.script, self.setup = script, setup
         self.clock = Clock(setup.start)
@@ -51,6 +53,14 @@ class Player:
         self.statement: Statement | None = None
         self.sent: list[Sent] = []
         self.log: list[str] = []
+        self.open()
+        self.comparer = Comparer(setup)
+        self.calls = Calls(self)
+
+    # -- the stack, which the oracle of tests/tcp changes for Linux's -----------------------------
+    def open(self) -> None:
+        """Make the stack that is played against."""
+        setup = self.setup
         self.host = Host(self.clock, setup.seed, **setup.engine)
         ends = ffi.new("struct gd_port *[2]")
         check(lib.gd_pipe_pair(setup.mtu, MAC_A, MAC_B, ends, ends + 1))
@@ -61,21 +71,50 @@ class Player:
         check(lib.gd_stack_add_route(self.host.c, address_to_c("0.0.0.0"), 0, gateway, self.host.ifindex))
         if not setup.arp:
             check(lib.gd_stack_set_neighbour(self.host.c, self.host.ifindex, gateway, MAC_B))
-        self.comparer = Comparer(setup)
-        self.calls = Calls(self)
+
+    def close(self) -> None:
+        """Free it."""
+        self.host.close()
+        lib.gd_port_close(self.far)
+
+    def deliver(self, frame: Frame) -> None:
+        """Let a frame arrive there."""
+        data = build(frame)
+        check(lib.gd_pipe_inject(self.far, data, len(data), self.clock.now))
+
+    def names(self) -> dict[str, Any]:
+        """Return what the code of a script may ask."""
+        host = self.host
+        return {
+            "state": self.calls.state,
+            "counter": lambda name: host.counters().get(name, 0),
+            "counters": host.counters,
+            "buffer_bytes": lambda: host.buffer_bytes,
+            "sockets": lambda: host.sockets,
+            "now": self.seconds(),
+        }
+
+    def left_behind(self) -> str:
+        """Tell what is still held once the sockets are closed; "" for nothing."""
+        lib.gd_stack_abort_all(self.host.c)
+        self.pass_time(self.clock.now + TIME_WAIT)
+        if self.host.buffer_bytes or self.host.sockets:
+            return f"{self.host.buffer_bytes} bytes of buffers, {self.host.sockets} sockets"
+        return ""
 
     # -- time -------------------------------------------------------------------------------
     def poll(self) -> int:
         """Poll until the stack has nothing left to do now; return when it will have."""
         for _ in range(TURNS):
             deadline = self.host.poll()
-            self._collect()
+            self.collect()
             went_on = self.calls.retry()
             if deadline > self.clock.now and not went_on:
                 return min(deadline, self.calls.wake_at)
         raise self.error(f"{TURNS} polls without an end")
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Take what has been sent."""
         while (count := lib.gd_pipe_take(self.far, self._room, ROOM, self.clock.now)) >= 0:
             frame = parse(bytes(ffi.buffer(self._room, count)))
             if isinstance(frame.body, Arp) and not self.setup.arp:
@@ -107,6 +146,11 @@ class Player:
         """Return the initial sequence number that the stack chose first."""
         return next((flow.local_shift for flow in self.comparer.flows.values() if flow.local_shift is not None), None)
 
+    @property
+    def since(self) -> int:
+        """Return when the last statement was done: "+" counts from there."""
+        return self.clock.now
+
     # -- statements -------------------------------------------------------------------------
     def run(self) -> None:
         """Play everything; ScriptError says what went wrong."""
@@ -119,18 +163,17 @@ class Player:
                 self._play(statement)
             self._finish()
         finally:
-            self.host.close()
-            lib.gd_port_close(self.far)
+            self.close()
 
     def _play(self, statement: Statement) -> None:
         when, what = statement.when, statement.what
-        base = self.clock.now if when.relative else self.clock.start
-        start = self.clock.now if when.any else base + round(when.start * S)
+        base = self.since if when.relative else self.clock.start
+        start = self.since if when.any else base + round(when.start * S)
         end = start if when.to is None else base + round(when.to * S)
         if isinstance(what, PacketLine) and not what.inbound:
             self._expect(what, start, end, when.any)
             return
-        if start < self.clock.now:
+        if start < self.clock.now - self.lateness:
             raise self.error(f"due at {self.seconds(start):.6f}, which has passed")
         self.pass_time(start)
         if isinstance(what, PacketLine):
@@ -147,19 +190,18 @@ class Player:
     def _inject(self, line: PacketLine) -> None:
         frame = self.comparer.build(line)
         self.log.append(f"{self.seconds():10.6f} < {self.comparer.inbound_text(line)}")
-        data = build(frame)
-        check(lib.gd_pipe_inject(self.far, data, len(data), self.clock.now))
+        self.deliver(frame)
         self.poll()
 
     def _expect(self, line: PacketLine, start: int, end: int, any_time: bool) -> None:
-        limit = self.clock.now + PATIENCE if any_time else max(end + self.tolerance, self.clock.now)
+        limit = self.clock.now + self.patience if any_time else max(end + self.tolerance, self.clock.now)
         sent = self._next_sent(limit)
         late = sent is None
         if sent is None:
-            sent = self._next_sent(self.clock.now + PATIENCE)
+            sent = self._next_sent(self.clock.now + self.patience)
         if sent is None:
             raise self.error("nothing was sent")
-        wrong = self.comparer.differences(line, sent.frame)
+        wrong = self.differences(line, sent)
         self.log.append(f"{self.seconds(sent.at):10.6f} > {self.comparer.outbound_text(sent.frame)}")
         if not any_time and (late or not start - self.tolerance <= sent.at <= end + self.tolerance):
             span = f"{self.seconds(start):.6f}" + (f" to {self.seconds(end):.6f}" if end != start else "")
@@ -167,22 +209,18 @@ class Player:
         if wrong:
             raise self.error(*wrong, actual=self.comparer.outbound_text(sent.frame), at=sent.at)
 
+    def differences(self, line: PacketLine, sent: Sent) -> list[str]:
+        """Name everything in which a frame is not as its line says."""
+        return self.comparer.differences(line, sent.frame)
+
     def _code(self, code: Code) -> None:
-        host = self.host
-        names: dict[str, Any] = {
-            "state": self.calls.state,
-            "counter": lambda name: host.counters().get(name, 0),
-            "counters": host.counters,
-            "buffer_bytes": lambda: host.buffer_bytes,
-            "sockets": lambda: host.sockets,
-            "now": self.seconds(),
-        }
+        names = self.names()
         try:
             exec(compile(code.source, self.script.name, "exec"), names)
         except AssertionError as error:
             detail = str(error) or "the assertion does not hold"
             known = {fd: self.calls.state(fd) for fd in self.calls.files}
-            raise self.error(detail, f"states {known}, counters {host.counters()}") from None
+            raise self.error(detail, f"states {known}, counters {names['counters']()}") from None
 
     def _finish(self) -> None:
         """Nothing else was sent, no call is left, and nothing is left of the sockets once they are closed."""
@@ -191,10 +229,8 @@ class Player:
         self.statement = None
         self.nothing_else()
         self.calls.close_all()
-        lib.gd_stack_abort_all(self.host.c)
-        self.pass_time(self.clock.now + TIME_WAIT)
-        if self.host.buffer_bytes or self.host.sockets:
-            raise self.error(f"left behind: {self.host.buffer_bytes} bytes of buffers, {self.host.sockets} sockets")
+        if left := self.left_behind():
+            raise self.error(f"left behind: {left}")
 
     def nothing_else(self) -> None:
         """Fail if a frame was sent that no line has claimed."""

@@ -5,6 +5,10 @@
 
 #include <errno.h>
 
+/* The peer still had an old connection of this pair, which our RST has ended: the SYN need not wait out its second.
+ * Linux's TCP_TIMEOUT_MIN. */
+#define SYN_AGAIN (2 * GD_MS)
+
 /* Link MTU less IP's and TCP's headers; what a full segment carries, less the timestamps in each (RFC 6691). */
 void gd_tcp_update_mss(struct gd_tcb *tcb)
 {
@@ -110,6 +114,8 @@ void gd_tcp_syn_sent(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t no
     if (ack_is_wrong(tcb, segment)) {
         gd_count(stats, GD_STAT_tcp_drop_ack);
         gd_tcp_reset_segment(tcb->sock.stack, segment);
+        if (tcb->retries == 0 && (flags & GD_TCP_RST) == 0)
+            gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + SYN_AGAIN);
         return;
     }
     if (flags & GD_TCP_RST) {

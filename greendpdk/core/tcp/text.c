@@ -143,7 +143,8 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     }
     if (tcb->sock.orphan && !tcb->parent) { /* RFC 1122 4.2.2.13: nobody will ever read this */
         gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_state);
-        gd_tcp_abort(tcb, ECONNRESET, now);
+        gd_tcp_reset_segment(tcb->sock.stack, segment); /* its ACK is the number that the peer believes at once */
+        gd_tcp_done(tcb, ECONNRESET);
         return false;
     }
     if (segment->seq != tcb->rcv_nxt) {
