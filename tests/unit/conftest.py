@@ -7,6 +7,7 @@ from typing import Any
 import internals
 import pytest
 from frames import Host
+from frames6 import Host6
 from hypothesis import settings
 
 # The seed is fixed so that a run repeats itself; a failure prints what to add to find more.
@@ -36,5 +37,13 @@ def lib(native: Any) -> Any:
 def host(native: Any) -> Iterator[Host]:
     """Return a stack, 10.0.0.1/24, with its wire's other end in the test's hand."""
     made = Host(native)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def host6(native: Any) -> Iterator[Host6]:
+    """Return the same with 2001:db8::1/64 too, and its neighbour 2001:db8::2 known."""
+    made = Host6(native)
     yield made
     made.close()

@@ -8,8 +8,9 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-from frames import OUR_MAC, PEER_MAC, checksum, ether, mapped
+from frames import OUR_MAC, PEER_MAC, Host, checksum, ether, mapped
 
+AF_INET6 = 10
 IP6 = 0x86DD
 ICMP6 = 58
 US6, PEER6, FAR6, GATEWAY6 = "2001:db8::1", "2001:db8::2", "2001:db8:ffff::9", "fe80::fe"
@@ -57,3 +58,57 @@ def ip6(payload: bytes, following: int = 17, src: str = PEER6, dst: str = US6, *
 def ether6(packet: bytes, to: bytes = OUR_MAC, source: bytes = PEER_MAC) -> bytes:
     """An Ethernet frame."""
     return ether(packet, IP6, to, source)
+
+
+def udp6(data: bytes, sport: int = 5000, dport: int = 7, src: str = PEER6, dst: str = US6, **fields: int) -> bytes:
+    """A UDP datagram with its checksum; fields: length, checksum."""
+    length = fields.get("length", 8 + len(data))
+    header = struct.pack("!HHH", sport, dport, length)
+    value = checksum(pseudo(src, dst, 17, 8 + len(data)) + header + b"\0\0" + data) or 0xFFFF
+    return header + struct.pack("!H", fields.get("checksum", value)) + data
+
+
+def icmp6(kind: int, code: int = 0, rest: bytes = bytes(4), data: bytes = b"", **ends: str) -> bytes:
+    """An ICMPv6 message with its checksum; ends: src, dst."""
+    body = bytes([kind, code, 0, 0]) + rest + data
+    value = checksum(pseudo(ends.get("src", PEER6), ends.get("dst", US6), ICMP6, len(body)) + body)
+    return body[:2] + struct.pack("!H", value) + body[4:]
+
+
+def extension(following: int, body: bytes) -> bytes:
+    """An extension header with its length, its body filled up with Pad1."""
+    body += bytes(-(len(body) + 2) % 8)
+    return bytes([following, (len(body) + 2) // 8 - 1]) + body
+
+
+def on_link(address: str, host: Host) -> bytes:
+    """A link-local address on the host's wire, as the engine has it."""
+    packed = mapped(address)
+    return packed[:2] + struct.pack("!H", host.index) + packed[4:]
+
+
+@dataclass
+class Host6(Host):
+    """A stack that has an IPv6 address too, and knows its neighbour's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.lib.gd_stack_add_address(self.stack, self.index, mapped(US6), 64) == 0
+        self.learn(PEER6)
+        self.settle6()
+
+    def settle6(self) -> None:
+        """Let the addresses become ours, and forget what was said on the way."""
+        self.poll()
+        self.take()
+        self.moved()
+
+    def sent6(self) -> list[Ip6]:
+        """Take what was sent, all of it IPv6."""
+        self.poll()
+        return [parse_ip6(frame) for frame in self.take()]
+
+    def answers6(self, *packets: bytes) -> list[Ip6]:
+        """Inject packets, and return what comes back."""
+        self.inject(*(ether6(packet) for packet in packets))
+        return self.sent6()

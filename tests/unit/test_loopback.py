@@ -3,10 +3,13 @@ queue.
 """
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from frames import SECOND, Socket, mapped
+from frames6 import AF_INET6, US6, Host6, on_link
 
 QUEUE = 1024
 NEVER = 2**64 - 1
@@ -83,3 +86,27 @@ def test_close_frees_frames_that_wait(native: Any) -> None:
     for _ in range(100):
         loopback.send(b"never received")
     loopback.lib.gd_port_close(loopback.port)
+
+
+def test_stack_speaks_ipv6_to_itself(host6: Host6) -> None:
+    """::1, and an address of its own that has a link."""
+    assert host6.lib.gd_stack_add_address(host6.stack, host6.index, mapped("fe80::1"), 64) == 0
+    host6.advance(3 * SECOND)
+    host6.settle6()
+    server, client = Socket(host6, domain=AF_INET6), Socket(host6, domain=AF_INET6)
+    assert server.bind("::", 7) == 0
+    for to in (mapped("::1"), mapped(US6), on_link("fe80::1", host6)):
+        assert host6.lib.gd_sock_sendto(client.c, b"x", 1, 0, to, 7) == 1
+        host6.poll()
+        address, port = host6.ffi.new("uint8_t[16]"), host6.ffi.new("uint16_t *")
+        data, flags = host6.ffi.new("uint8_t[8]"), host6.ffi.new("int *")
+        assert host6.lib.gd_sock_recvfrom(server.c, data, 8, 0, address, port, flags) == 1
+        assert bytes(address) == to
+    assert host6.take() == [] and not host6.dropped()
+
+
+def test_closed_port_of_our_own_is_told_over_ipv6(host6: Host6) -> None:
+    client = Socket(host6, domain=AF_INET6)
+    assert client.connect("::1", 9) == 0 and client.send(b"x") == 1
+    host6.poll()
+    assert client.recvfrom() == -errno.ECONNREFUSED

@@ -1,7 +1,7 @@
 /* Frames in and out of one interface: bursts, the Ethernet header, the queue to the port.
- * Called by stack.c, net/ip.c, net/neighbour.c, net/arp.c; calls port/, net/arp.c, net/ip4.c.
+ * Called by stack.c, net/ip.c, net/neighbour.c, net/arp.c; calls port/, net/arp.c, net/ip4.c, net/ip6.c.
  *
- *     port.rx ──► own MAC? ──► ethertype ──► arp │ ip4            lent frames go back after each burst
+ *     port.rx ──► own MAC? ──► ethertype ──► arp │ ip4 │ ip6      lent frames go back after each burst
  *     queue (tx[0..ntx]) ──► port.tx ──► what is refused stays first in the queue
  */
 #include "../stack.h"
@@ -28,6 +28,9 @@ static void receive_frame(struct gd_netif *netif, const struct gd_frame *frame, 
     switch (gd_ether_type(frame->data)) {
     case GD_ETHER_IP4:
         gd_ip4_input(netif, frame->data + GD_ETHER_HEADER, frame->len - GD_ETHER_HEADER, flags, to_group, now);
+        return;
+    case GD_ETHER_IP6:
+        gd_ip6_input(netif, frame->data + GD_ETHER_HEADER, frame->len - GD_ETHER_HEADER, flags, to_group, now);
         return;
     case GD_ETHER_ARP:
         gd_arp_input(netif, frame->data + GD_ETHER_HEADER, frame->len - GD_ETHER_HEADER, now);

@@ -4,6 +4,7 @@
 #include "../wire/icmp4.h"
 #include "../stack.h"
 #include "../util/checksum.h"
+#include "../wire/icmp6.h"
 #include "../wire/ip4.h"
 
 #include <errno.h>
@@ -90,7 +91,7 @@ static void error_input(struct gd_stack *stack, const struct gd_packet *packet, 
         gd_count(&stack->stats, GD_STAT_icmp_drop_unknown);
         return;
     }
-    rc = gd_ip_report(stack, packet->l4 + GD_ICMP4_HEADER, packet->l4_len - GD_ICMP4_HEADER, &error, now);
+    rc = gd_ip_report(stack, packet->netif, packet->l4 + GD_ICMP4_HEADER, packet->l4_len - GD_ICMP4_HEADER, &error, now);
     if (rc < 0)
         gd_count(&stack->stats, rc == -ENOENT ? GD_STAT_icmp_drop_no_socket : GD_STAT_icmp_drop_malformed);
 }
@@ -155,7 +156,7 @@ void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint
 }
 
 /* A bucket of tokens for all errors together, so that nobody makes us a reflector; the loopback is exempt. */
-static bool may_send(struct gd_stack *stack, const struct gd_netif *netif, uint64_t now)
+bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, uint64_t now)
 {
     uint64_t earned = (now - stack->icmp_spent_at) / TOKEN_EVERY;
 
@@ -163,8 +164,10 @@ static bool may_send(struct gd_stack *stack, const struct gd_netif *netif, uint6
         return true;
     stack->icmp_spent -= (uint32_t)(earned < stack->icmp_spent ? earned : stack->icmp_spent);
     stack->icmp_spent_at = stack->icmp_spent ? stack->icmp_spent_at + earned * TOKEN_EVERY : now;
-    if (stack->icmp_spent == TOKENS)
+    if (stack->icmp_spent == TOKENS) {
+        gd_count(&stack->stats, GD_STAT_icmp_drop_rate_limit);
         return false;
+    }
     stack->icmp_spent++;
     return true;
 }
@@ -179,12 +182,14 @@ void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet,
     struct gd_dst dst = {0};
     struct gd_out out;
 
-    if (packet->to_group || packet->proto == IPPROTO_ICMP || !gd_addr_is_v4(&packet->src))
-        return;
-    if (!may_send(stack, packet->netif, now)) {
-        gd_count(&stack->stats, GD_STAT_icmp_drop_rate_limit);
+    if (!gd_addr_is_v4(&packet->src)) { /* transports know no families: a port is what both can miss */
+        gd_icmp6_unreachable(stack, packet, GD_UNREACH6_PORT, now);
         return;
     }
+    if (packet->to_group || packet->proto == IPPROTO_ICMP)
+        return;
+    if (!gd_icmp_may_send(stack, packet->netif, now))
+        return;
     if (gd_ip_begin(stack, &dst, &fields, &out) < 0) {
         gd_count(&stack->stats, GD_STAT_ip4_drop_no_route);
         return;

@@ -161,7 +161,7 @@ static void network_header(struct gd_stack *stack, const struct gd_ip_fields *fi
 
     if (!gd_addr_is_v4(fields->dst)) {
         frame->flags |= GD_TX_IPV6;
-        gd_ip6_header(frame, fields, l4_len, gd_ip6_label(stack, out->dst, fields, out->l4));
+        gd_ip6_header(out->dst->netif, frame, fields, l4_len, gd_ip6_label(stack, out->dst, fields, out->l4));
         gd_count(&stack->stats, GD_STAT_ip6_out);
         return;
     }

@@ -47,7 +47,7 @@ static void fail_waiting(struct gd_neigh *neigh, uint64_t now)
         const struct gd_frame *frame = waiting[i];
 
         gd_count(&netif->stack->stats, GD_STAT_neigh_drop_unreachable);
-        gd_ip_report(netif->stack, frame->data + GD_ETHER_HEADER, frame->len - GD_ETHER_HEADER, &error, now);
+        gd_ip_report(netif->stack, netif, frame->data + GD_ETHER_HEADER, frame->len - GD_ETHER_HEADER, &error, now);
         gd_netif_give(netif, waiting[i]);
     }
 }

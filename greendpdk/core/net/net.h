@@ -53,6 +53,7 @@ struct gd_packet {
     uint32_t ip_len;
     const uint8_t *l4; /* the transport header on */
     uint32_t l4_len;   /* IP's padding cut off */
+    uint32_t next_at;  /* IPv6: where in ip the byte stands that names proto */
     uint8_t proto, ttl, tos;
     bool l4_csum_ok;   /* checked by the port */
     bool to_group;     /* broadcast or multicast, on Ethernet or IP: no RST, no ICMP error (RFC 1122 3.2.2) */
@@ -127,7 +128,8 @@ bool gd_ip4_broadcast(const struct gd_netif *netif, const struct gd_addr *addr);
 void gd_ip4_header(struct gd_stack *stack, struct gd_frame *frame, const struct gd_ip_fields *fields,
                    uint32_t total_len, bool checksum);
 /* The same for IPv6, which has no checksum. payload_len: all that follows the header. */
-void gd_ip6_header(struct gd_frame *frame, const struct gd_ip_fields *fields, uint32_t payload_len, uint32_t label);
+void gd_ip6_header(const struct gd_netif *netif, struct gd_frame *frame, const struct gd_ip_fields *fields,
+                   uint32_t payload_len, uint32_t label);
 /* The flow label of a packet whose transport header is at l4 (RFC 6437); kept in dst. */
 uint32_t gd_ip6_label(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, const uint8_t *l4);
 /* Of IP's own header, without options: 20 or 40. */
@@ -141,8 +143,29 @@ uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint
 /* ---- packets in ---- */
 void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint32_t rx_flags, bool to_group,
                   uint64_t now);
+void gd_ip6_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint32_t rx_flags, bool to_group,
+                  uint64_t now);
+/* An address as it stands in a packet of that interface, with the interface in it. On the loopback the addresses of every
+ * interface come by, and have it in them already. */
+static inline struct gd_addr gd_ip6_scoped(const struct gd_netif *netif, const struct gd_addr *addr)
+{
+    return netif->port->caps & GD_CAP_LOOPBACK ? *addr : gd_addr_on(addr, netif->index);
+}
+/* ip6_ext.c. The rest of a packet whose proto may be an extension header's; whole, or put together again. */
+void gd_ip6_deliver(struct gd_stack *stack, struct gd_packet *packet, uint64_t now);
+/* Where the transport header begins in a packet of at least 40 bytes, cut short or not, and its protocol; 0: nowhere. */
+uint32_t gd_ip6_skip(const uint8_t *data, uint32_t len, uint8_t *proto);
+/* A fragment of a larger packet: proto is GD_IP6_FRAGMENT, l4 its header. Takes nothing over. */
+void gd_ip6_fragment_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
+void gd_icmp6_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
+/* Parameter problem about the byte at that offset of the packet; even_group: also where it was for many (RFC 4443 2.4). */
+void gd_icmp6_parameter(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint32_t at,
+                        bool even_group, uint64_t now);
+void gd_icmp6_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
 void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
-/* Sends destination unreachable with that code about packet, under the rate limit (RFC 1812 4.3.2.8). */
+/* One token of the bucket that all errors of both families share; false: there is none (counted). */
+bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, uint64_t now);
+/* Sends destination unreachable with that code of IPv4's about packet, under the rate limit (RFC 1812 4.3.2.8). */
 void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
 void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* sock/dgram_input.c */
 void gd_tcp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* tcp/input.c */
@@ -160,9 +183,10 @@ struct gd_icmp_error {
 int gd_tcp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error, uint64_t now); /* tcp/icmp.c */
 int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error);               /* sock/dgram_input.c */
 
-/* Tells the socket that sent this packet (from its IP header on, len bytes of it) what became of it: fills in the
- * endpoints of error. 0, -ENOENT (no such socket), -EINVAL (not a packet of ours). report.c */
-int gd_ip_report(struct gd_stack *stack, const uint8_t *ip, uint32_t len, struct gd_icmp_error *error, uint64_t now);
+/* Tells the socket that sent this packet (from its IP header on, len bytes of it) by that interface what became of it:
+ * fills in the endpoints of error. 0, -ENOENT (no such socket), -EINVAL (not a packet of ours). report.c */
+int gd_ip_report(struct gd_stack *stack, const struct gd_netif *netif, const uint8_t *ip, uint32_t len,
+                 struct gd_icmp_error *error, uint64_t now);
 
 /* ---- group.c: multicast groups of an interface ---- */
 /* Counted: as many leaves as joins. 0, -ENOBUFS (too many groups). */

@@ -6,6 +6,9 @@
 #define GD_IP6_HEADER 40u
 #define GD_IP6_MTU_MIN 1280u /* RFC 8200 5: every link carries this */
 #define GD_IP6_LABEL 0xfffffu
+#define GD_IP6_NEXT_AT 6u /* where the next header is named */
+#define GD_IP6_FRAGMENT_HEADER 8u
+#define GD_IP6_RESERVED 6u /* of the fragment header's second word, between offset and M */
 
 /* Next headers that are extension headers (RFC 8200 4), and none. Upper layers have their IPPROTO_. */
 enum {
