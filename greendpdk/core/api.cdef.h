@@ -20,6 +20,7 @@ enum {
 struct gd_config {
     uint8_t seed[32];        /* keys of ISN, ports, hashes; from os.urandom, zeros in fuzzers */
     uint64_t buffer_cap;     /* bytes of all socket buffers together; 0: the default, 256 MiB */
+    uint32_t buffer_max;     /* bytes that SO_SNDBUF and SO_RCVBUF can set; 0: 64 MiB, more is cut to it */
     uint32_t time_wait_cap;  /* TIME-WAIT entries; 0: 65,536 */
     uint32_t syn_cap;        /* half-open connections, all listeners; 0: 4,096 */
     uint32_t time_wait_ms;   /* 0: 60,000 as Linux */

@@ -15,6 +15,10 @@ static void set_defaults(struct gd_config *config)
 {
     if (config->buffer_cap == 0)
         config->buffer_cap = 256ull << 20;
+    if (config->buffer_max == 0)
+        config->buffer_max = 64u << 20;
+    if (config->buffer_max > 1u << 29) /* a window is 30 bits (RFC 7323 2.3), and twice this is shown */
+        config->buffer_max = 1u << 29;
     if (config->time_wait_cap == 0)
         config->time_wait_cap = 65536;
     if (config->syn_cap == 0)

@@ -11,7 +11,6 @@
 
 #define GD_SNDBUF_MIN 4608u      /* Linux's SOCK_MIN_SNDBUF */
 #define GD_RCVBUF_MIN 2304u      /* and SOCK_MIN_RCVBUF */
-#define GD_BUFFER_MAX (6u << 20) /* what is set at most: Linux's tcp_rmem[2]; shown twice that */
 
 static bool *flag_of(struct gd_sock *sock, const struct gd_option *option)
 {
@@ -66,9 +65,14 @@ static int set_keepalive(struct gd_sock *sock, const struct gd_option *option, i
 /* Linux: twice what is asked, for its own bookkeeping; half of what is shown is payload (socket(7)). */
 static int set_buffer(struct gd_sock *sock, const struct gd_option *option, int value)
 {
-    uint32_t asked = (uint32_t)value < GD_BUFFER_MAX ? (uint32_t)value : GD_BUFFER_MAX;
+    uint32_t most = sock->stack->config.buffer_max;
+    uint32_t asked = (uint32_t)value < most ? (uint32_t)value : most;
     uint32_t shown = 2 * asked;
 
+    if (option->name == SO_SNDBUF)
+        sock->options.sndbuf_fixed = true;
+    else
+        sock->options.rcvbuf_fixed = true;
     *number_of(sock, option) = shown > (uint32_t)option->min ? shown : (uint32_t)option->min;
     if (sock->type == SOCK_STREAM) {
         gd_tcb(sock)->was_read = true; /* the window may have opened, as if by a reader */

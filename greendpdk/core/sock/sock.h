@@ -49,6 +49,7 @@ struct gd_options {
     uint32_t linger_s;
     uint32_t keepidle_s, keepintvl_s, keepcnt;
     uint32_t sndbuf, rcvbuf; /* as getsockopt shows them: twice what was set, as Linux */
+    bool sndbuf_fixed, rcvbuf_fixed; /* set by the user: not tuned (tcp/tune.c) */
     uint32_t maxseg;
     uint32_t user_timeout_ms;
     uint32_t syncnt;

@@ -1,7 +1,7 @@
 /* Bytes in and out of a connection: send(2) and recv(2) on a stream.
  * Called by sock/sock.c; calls sock/buffer.c, and tcp/ through the output list.
  */
-#include "../tcp/tcp.h"
+#include "../tcp/window.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -82,6 +82,7 @@ int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
         return count;
     gd_buffer_consume(&sock->stack->pool, &tcb->rcv, count, tcb->nranges > 0);
     tcb->was_read = true;
+    gd_tcp_tune_read(tcb, count, sock->stack->now);
     if (gd_tcp_window_update_due(tcb))
         gd_tcp_want_output(tcb);
     return count;

@@ -2,6 +2,7 @@
  * Called by tcp/input.c; calls tcp/flight.c, sack.c, recover.c, rtt.c, time_wait.c.
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <errno.h>
 
@@ -108,6 +109,7 @@ static void after_new_ack(struct gd_tcb *tcb, uint64_t now)
         gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
     }
     gd_tcp_probe_schedule(tcb, now);
+    gd_tcp_tune_send(tcb);
     wake_writer(tcb);
     gd_tcp_want_output(tcb);
 }

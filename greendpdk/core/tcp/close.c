@@ -5,6 +5,7 @@
  *          └ else ─► FIN; an orphan until done                       └ none ─► buried, freed at the poll's end
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -59,7 +60,7 @@ void gd_tcp_done(struct gd_tcb *tcb, int error)
 void gd_tcp_abort(struct gd_tcb *tcb, int error, uint64_t now)
 {
     if (tcb->state & (GD_SYNCHRONIZED | GD_SYN_RECEIVED))
-        gd_tcp_emit(tcb, tcb->snd_nxt, 0, GD_TCP_RST | GD_TCP_ACK, now); /* best effort, as any RST */
+        gd_tcp_emit(tcb, gd_tcp_ack_seq(tcb), 0, GD_TCP_RST | GD_TCP_ACK, now); /* best effort, as any RST */
     gd_tcp_done(tcb, error);
 }
 

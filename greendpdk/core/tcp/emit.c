@@ -2,6 +2,7 @@
  * Called by tcp/output.c and wherever an ACK is due at once; calls net/ip.c, sock/buffer.c.
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,19 +21,19 @@ static uint32_t right_edge(const struct gd_tcb *tcb)
     room &= ~((1u << tcb->rcv_wscale) - 1);
     edge = tcb->rcv_nxt + room;
     if (gd_seq_diff(edge, tcb->rcv_adv) < (int32_t)(step > 0 ? step : 1))
-        return gd_seq_max(tcb->rcv_adv, tcb->rcv_nxt);
+        return tcb->rcv_adv;
     return edge;
 }
 
 bool gd_tcp_window_update_due(const struct gd_tcb *tcb)
 {
     uint32_t half = tcb->sock.options.rcvbuf / 4;
-    uint32_t open = tcb->rcv_adv - tcb->rcv_nxt;
+    uint32_t open = gd_tcp_rcv_window(tcb);
     int32_t gain = gd_seq_diff(right_edge(tcb), tcb->rcv_adv);
 
     if (!tcb->was_read || gain <= 0 || (tcb->state & GD_CAN_RECEIVE) == 0)
         return false;
-    return (uint32_t)gain >= half || open < 2 * tcb->rcv_mss;
+    return (uint32_t)gain >= half || (uint32_t)gain >= open || open < 2 * tcb->rcv_mss;
 }
 
 static uint16_t window_field(struct gd_tcb *tcb, uint8_t flags)
@@ -40,14 +41,14 @@ static uint16_t window_field(struct gd_tcb *tcb, uint8_t flags)
     uint32_t window;
 
     if (flags & GD_TCP_SYN) { /* not scaled (RFC 7323 2.2) */
-        window = gd_tcp_rcv_room(tcb) < 65535 ? gd_tcp_rcv_room(tcb) : 65535;
-        if (flags & GD_TCP_ACK)
+        window = gd_tcp_syn_window(&tcb->sock.options);
+        if (window > tcb->rcv_adv - tcb->rcv_nxt)
             tcb->rcv_adv = tcb->rcv_nxt + window;
-        return (uint16_t)window;
+        return (uint16_t)(tcb->rcv_adv - tcb->rcv_nxt);
     }
     tcb->rcv_adv = right_edge(tcb);
-    window = tcb->rcv_adv - tcb->rcv_nxt;
-    window = (window + (1u << tcb->rcv_wscale) - 1) >> tcb->rcv_wscale; /* up: an edge once shown stays */
+    window = gd_tcp_rcv_window(tcb);
+    window = (window + (1u << tcb->rcv_wscale) - 1) >> tcb->rcv_wscale; /* up: window.h */
     return (uint16_t)(window < 65535 ? window : 65535);
 }
 
@@ -61,7 +62,7 @@ static void syn_options(const struct gd_tcb *tcb, uint8_t flags, struct gd_tcp_o
     options->has_mss = true;
     options->mss = (uint16_t)mss;
     options->has_wscale = !answer || tcb->wscale_ok;
-    options->wscale = GD_TCP_WSCALE;
+    options->wscale = tcb->rcv_wscale;
     options->sack_ok = !answer || tcb->sack_ok;
 }
 
@@ -131,7 +132,7 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
 
 void gd_tcp_ack_at_once(struct gd_tcb *tcb, uint64_t now)
 {
-    if (gd_tcp_emit(tcb, tcb->snd_nxt, 0, GD_TCP_ACK, now) == 0)
+    if (gd_tcp_emit(tcb, gd_tcp_ack_seq(tcb), 0, GD_TCP_ACK, now) == 0)
         return;
     tcb->ack_now = true;
     gd_tcp_want_output(tcb);

@@ -7,6 +7,7 @@
  *                               └► nobody: RST
  */
 #include "tcp.h"
+#include "window.h"
 
 #include "../util/checksum.h"
 
@@ -22,18 +23,18 @@ static bool is_old(const struct gd_tcb *tcb, const struct gd_segment *segment, u
            gd_seq_lt(segment->header.options.tsval, tcb->ts_recent) && now - tcb->ts_recent_at < 24ull * 86400 * GD_S;
 }
 
-/* RFC 9293 3.4, the four cases; rcv_adv is the window's right edge. */
+/* RFC 9293 3.4, the four cases. */
 static bool is_acceptable(const struct gd_tcb *tcb, const struct gd_segment *segment)
 {
-    uint32_t window = tcb->rcv_adv - tcb->rcv_nxt;
+    uint32_t edge = gd_tcp_rcv_limit(tcb);
     uint32_t len = segment->len + (segment->fin ? 1 : 0) + ((segment->header.flags & GD_TCP_SYN) ? 1 : 0);
     uint32_t last = segment->seq + (len > 0 ? len - 1 : 0);
 
-    if (window == 0)
+    if (edge == tcb->rcv_nxt)
         return segment->seq == tcb->rcv_nxt; /* text is cut off later, the ACK counts (3.10.7.4) */
-    return (gd_seq_ge(segment->seq, tcb->rcv_nxt) && gd_seq_lt(segment->seq, tcb->rcv_adv)) ||
-           (gd_seq_ge(last, tcb->rcv_nxt) && gd_seq_lt(last, tcb->rcv_adv)) ||
-           (gd_seq_lt(segment->seq, tcb->rcv_nxt) && gd_seq_ge(last, tcb->rcv_adv));
+    return (gd_seq_ge(segment->seq, tcb->rcv_nxt) && gd_seq_lt(segment->seq, edge)) ||
+           (gd_seq_ge(last, tcb->rcv_nxt) && gd_seq_lt(last, edge)) ||
+           (gd_seq_lt(segment->seq, tcb->rcv_nxt) && gd_seq_ge(last, edge));
 }
 
 /* An old segment's ACK may still be news: RFC 9293 3.10.7.4 lets it be used; the answer is an ACK. */

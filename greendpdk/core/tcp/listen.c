@@ -4,6 +4,7 @@
  *   SYN ─► requests (stack-wide cap) ─► ACK ─► accept_queue (backlog + 1, as Linux) ─► accept()
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -50,6 +51,8 @@ static struct gd_request *new_request(struct gd_tcb *listener, const struct gd_s
     request->options = segment->header.options;
     request->ts_recent = segment->header.options.tsval;
     request->snd_wnd = segment->header.window;
+    request->window = gd_tcp_syn_window(&listener->sock.options);
+    request->rcv_wscale = gd_tcp_window_shift(&listener->sock.options);
     request->iss = gd_tcp_isn(stack, &request->flow, now);
     request->ts_offset = gd_tcp_ts_offset(stack, &request->flow);
     gd_flow_insert(stack, &request->flow);
@@ -107,7 +110,8 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     tcb->ts_offset = request->ts_offset;
     tcb->irs = request->irs;
     tcb->rcv_nxt = tcb->last_ack_sent = request->irs + 1;
-    tcb->rcv_adv = tcb->rcv_nxt + gd_tcp_request_window(request);
+    tcb->rcv_adv = tcb->rcv_nxt + request->window;
+    tcb->rcv_wscale = request->rcv_wscale;
     gd_tcp_take_options(tcb, &request->options, now);
     tcb->ts_recent = request->ts_recent;
     if (request->retries == 0)

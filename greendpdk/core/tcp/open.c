@@ -2,6 +2,7 @@
  * Called by sock/sock.c; calls sock/bind.c, demux.c, tcp/isn.c.
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -69,6 +70,7 @@ static void forget_connection(struct gd_tcb *tcb)
     tcb->srtt = tcb->rtt_at = 0;
     tcb->rto = GD_TCP_RTO_FIRST;
     tcb->snd_wscale = tcb->rcv_wscale = 0;
+    tcb->rcv_nxt = tcb->rcv_adv = 0;
     tcb->ts_ok = tcb->ever_connected = false;
     tcb->sock.shut_rd = tcb->sock.shut_wr = false;
     tcb->sock.soft_error = 0;
@@ -113,6 +115,7 @@ int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
     tcb->iss = gd_tcp_isn(stack, &sock->flow, stack->now);
     tcb->ts_offset = gd_tcp_ts_offset(stack, &sock->flow);
     tcb->snd_una = tcb->snd_nxt = tcb->snd_sml = tcb->recover = tcb->fack = tcb->iss;
+    tcb->rcv_wscale = gd_tcp_window_shift(&sock->options);
     tcb->syn_due = true;
     tcb->peer_mss = gd_tcp_mss_default(&remote->addr);
     tcb->connecting = true;

@@ -2,6 +2,7 @@
  * Called by stack.c for each tcb on the output list; calls tcp/emit.c, flight.c.
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <errno.h>
 
@@ -280,6 +281,6 @@ int gd_tcp_output(struct gd_tcb *tcb, uint64_t now)
     if (idle || tcb->deadline[GD_T_PROBE] == GD_NEVER)
         gd_tcp_probe_schedule(tcb, now);
     if (rc == 0 && (tcb->ack_now || gd_tcp_window_update_due(tcb)))
-        rc = gd_tcp_emit(tcb, tcb->snd_nxt, 0, GD_TCP_ACK, now);
+        rc = gd_tcp_emit(tcb, gd_tcp_ack_seq(tcb), 0, GD_TCP_ACK, now);
     return rc;
 }

@@ -5,13 +5,6 @@
 
 #include <stdlib.h>
 
-uint32_t gd_tcp_request_window(const struct gd_request *request)
-{
-    uint32_t room = request->listener->sock.options.rcvbuf / 2;
-
-    return room < 65535 ? room : 65535;
-}
-
 static void fill_options(const struct gd_request *request, struct gd_tcp_options *options, uint64_t now)
 {
     const struct gd_options *ours = &request->listener->sock.options;
@@ -22,7 +15,7 @@ static void fill_options(const struct gd_request *request, struct gd_tcp_options
     options->has_mss = true;
     options->mss = (uint16_t)mss;
     options->has_wscale = request->options.has_wscale;
-    options->wscale = GD_TCP_WSCALE;
+    options->wscale = request->rcv_wscale;
     options->has_ts = request->options.has_ts;
     options->sack_ok = request->options.sack_ok;
     options->tsval = gd_tcp_now_ms(now) + request->ts_offset;
@@ -43,7 +36,7 @@ static void send_segment(struct gd_stack *stack, struct gd_request *request, uin
     loose.header.seq = flags & GD_TCP_SYN ? request->iss : request->iss + 1;
     loose.header.ack = request->irs + 1;
     loose.header.flags = flags;
-    loose.header.window = (uint16_t)gd_tcp_request_window(request);
+    loose.header.window = request->window;
     fill_options(request, &loose.header.options, now);
     if ((flags & GD_TCP_SYN) == 0)
         loose.header.options.has_mss = loose.header.options.has_wscale = loose.header.options.sack_ok = false;
@@ -96,7 +89,7 @@ static bool acceptable(struct gd_stack *stack, struct gd_request *request, struc
     uint32_t next = request->irs + 1;
     const struct gd_tcp_options *options = &segment->header.options;
     bool old = request->options.has_ts && options->has_ts && gd_seq_lt(options->tsval, request->ts_recent);
-    bool inside = gd_seq_ge(segment->seq, next) && gd_seq_lt(segment->seq, next + gd_tcp_request_window(request));
+    bool inside = gd_seq_ge(segment->seq, next) && gd_seq_lt(segment->seq, next + request->window);
 
     if (flags & GD_TCP_RST) {
         gd_count(&stack->stats, segment->seq == next ? GD_STAT_tcp_resets_in : GD_STAT_tcp_drop_reset);

@@ -34,7 +34,7 @@ void gd_tcp_take_options(struct gd_tcb *tcb, const struct gd_tcp_options *option
     tcb->peer_mss = options->has_mss ? options->mss : mss_default;
     tcb->wscale_ok = options->has_wscale;
     tcb->snd_wscale = options->has_wscale ? options->wscale : 0;
-    tcb->rcv_wscale = options->has_wscale ? GD_TCP_WSCALE : 0;
+    tcb->rcv_wscale = options->has_wscale ? tcb->rcv_wscale : 0;
     tcb->ts_ok = options->has_ts;
     tcb->sack_ok = options->sack_ok;
     tcb->rcv_mss = mss_default; /* until a larger one is seen */
@@ -55,6 +55,7 @@ void gd_tcp_established(struct gd_tcb *tcb, uint64_t now)
     tcb->resent_ts = gd_tcp_now_ms(now) + tcb->ts_offset;
     gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
     tcb->cc->start(tcb);
+    gd_tcp_tune_start(tcb, now);
     gd_tcp_keepalive_restart(tcb, now);
     if (!tcb->passive)
         gd_sock_wake(&tcb->sock, GD_WRITE);
@@ -70,9 +71,11 @@ static bool ack_is_wrong(struct gd_tcb *tcb, const struct gd_segment *segment)
 
 static void take_syn(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
 {
+    uint32_t window = tcb->rcv_adv - tcb->rcv_nxt; /* what our SYN offered */
+
     tcb->irs = segment->seq;
     tcb->rcv_nxt = segment->seq + 1;
-    tcb->rcv_adv = tcb->rcv_nxt + (gd_tcp_rcv_room(tcb) < 65535 ? gd_tcp_rcv_room(tcb) : 65535);
+    tcb->rcv_adv = tcb->rcv_nxt + window;
     tcb->last_ack_sent = tcb->rcv_nxt;
     tcb->snd_wnd = tcb->max_wnd = segment->wnd; /* a SYN's window is never scaled */
     tcb->snd_wl1 = segment->seq;

@@ -15,6 +15,7 @@
 #include "../wire/tcp.h"
 #include "cc.h"
 #include "flight.h"
+#include "tune.h"
 
 #define GD_MS 1000000ull
 #define GD_S 1000000000ull
@@ -28,13 +29,14 @@
 #define GD_TCP_SYNACK_RETRIES 5u         /* Linux tcp_synack_retries */
 #define GD_TCP_FIN_TIMEOUT (60 * GD_S)   /* Linux tcp_fin_timeout: an orphan in FIN-WAIT-2 */
 #define GD_TCP_CORK_TIME (200 * GD_MS)   /* tcp(7), TCP_CORK */
-#define GD_TCP_WSCALE 7                  /* 6 MiB, Linux's largest automatic buffer, fits 65,535 << 7 */
+#define GD_TCP_WSCALE_MAX 14             /* RFC 7323 2.3 */
 #define GD_TCP_MSS_DEFAULT 536u          /* RFC 9293 3.7.1, IPv4 */
 #define GD_TCP_MSS_DEFAULT6 1220u        /* and IPv6 */
 #define GD_TCP_MSS_MIN 88u               /* Linux TCP_MIN_MSS */
 #define GD_TCP_RANGES 16                 /* islands out of order that one connection remembers */
 #define GD_TCP_CHALLENGE_PAUSE (500 * GD_MS) /* Linux tcp_invalid_ratelimit, each connection (RFC 5961 7) */
-#define GD_TCP_BUFFER (2u << 20)         /* SO_SNDBUF, SO_RCVBUF as shown, until they tune themselves */
+#define GD_TCP_BUFFER 131072u            /* SO_SNDBUF, SO_RCVBUF as shown, until tuned: Linux's tcp_rmem[1] */
+#define GD_TCP_BUFFER_AUTO (6u << 20)    /* bytes that tuning goes up to: Linux's tcp_rmem[2] */
 
 enum gd_tcp_state {
     GD_CLOSED = 1,
@@ -94,7 +96,7 @@ struct gd_tcb {
     uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
     uint32_t max_wnd;   /* the largest window the peer has offered (RFC 9293 3.8.6.2.1) */
     uint32_t snd_sml;   /* end of the last segment sent below the MSS (Minshall's Nagle) */
-    uint32_t irs, rcv_nxt, rcv_adv; /* rcv_adv: the right edge that was advertised */
+    uint32_t irs, rcv_nxt, rcv_adv; /* rcv_adv: the right edge that was advertised; from 0 until the peer's SYN is here */
     uint32_t last_ack_sent;         /* RFC 7323 4.3 */
     uint8_t snd_wscale, rcv_wscale;
     bool wscale_ok, ts_ok, sack_ok;
@@ -161,6 +163,7 @@ struct gd_tcb {
     struct gd_timer timer;
     struct gd_list output_link; /* in stack->output */
     struct gd_buffer snd, rcv;
+    struct gd_tune tune;
     int nranges;
     struct gd_range ranges[GD_TCP_RANGES];
     uint32_t last_range;     /* a number in the range that changed last: it is reported first (RFC 2018 4) */
@@ -181,6 +184,8 @@ struct gd_request {
     uint32_t iss, irs, retries, ts_recent, ts_offset;
     struct gd_tcp_options options; /* the SYN's */
     uint32_t snd_wnd;
+    uint16_t window;    /* that the SYN-ACK offers */
+    uint8_t rcv_wscale; /* and its shift */
     uint64_t sent_at, challenged_at;
 };
 
@@ -238,20 +243,6 @@ static inline uint32_t gd_tcp_now_ms(uint64_t now)
     return (uint32_t)(now / GD_MS);
 }
 
-static inline uint32_t gd_tcp_rcv_room(const struct gd_tcb *tcb)
-{
-    uint32_t room = tcb->sock.options.rcvbuf / 2; /* as Linux: half of what is shown is payload */
-
-    return room > tcb->rcv.len ? room - tcb->rcv.len : 0;
-}
-
-static inline uint32_t gd_tcp_snd_room(const struct gd_tcb *tcb)
-{
-    uint32_t room = tcb->sock.options.sndbuf / 2;
-
-    return room > tcb->snd.len ? room - tcb->snd.len : 0;
-}
-
 /* state.c */
 void gd_tcp_become(struct gd_tcb *tcb, enum gd_tcp_state state);
 const char *gd_tcp_state_name(enum gd_tcp_state state);
@@ -290,8 +281,6 @@ void gd_tcp_request_input(struct gd_stack *stack, struct gd_request *request, st
 void gd_tcp_request_start(struct gd_stack *stack, struct gd_request *request, uint64_t now);
 /* The handshake's last ACK: a connection in the accept queue, which takes the segment's text as well. */
 void gd_tcp_request_done(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now);
-/* The window that the SYN-ACK offers. */
-uint32_t gd_tcp_request_window(const struct gd_request *request);
 void gd_request_free(struct gd_stack *stack, struct gd_request *request);
 void gd_listener_free(struct gd_tcb *listener, uint64_t now);
 

@@ -2,6 +2,7 @@
  * Called by tcp/input.c; calls sock/buffer.c, tcp/emit.c, time_wait.c.
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <errno.h>
 
@@ -58,7 +59,7 @@ static void schedule_ack(struct gd_tcb *tcb, uint32_t bytes, uint64_t now)
 /* Cuts off what we have and what lies beyond the window. False: nothing is left. */
 static bool trim(struct gd_tcb *tcb, struct gd_segment *segment)
 {
-    uint32_t room = tcb->rcv_adv - segment->seq;
+    uint32_t room = gd_tcp_rcv_limit(tcb) - segment->seq;
 
     if (gd_seq_lt(segment->seq, tcb->rcv_nxt)) {
         uint32_t old = tcb->rcv_nxt - segment->seq;
@@ -73,7 +74,7 @@ static bool trim(struct gd_tcb *tcb, struct gd_segment *segment)
         segment->seq += old;
         segment->data += old;
         segment->len -= old;
-        room = tcb->rcv_adv - segment->seq;
+        room = gd_tcp_rcv_limit(tcb) - segment->seq;
     }
     if (segment->len > room) {
         gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_window);
@@ -156,6 +157,7 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     if (segment->len > tcb->rcv_mss)
         tcb->rcv_mss = segment->len;
     advance(tcb, segment->seq + segment->len);
+    gd_tcp_tune_arrived(tcb, segment, now);
     gd_sock_wake(&tcb->sock, GD_READ);
     schedule_ack(tcb, tcb->rcv_nxt - before, now);
     if (had_gap) /* RFC 5681 4.2: also when a gap is filled, in part or whole */

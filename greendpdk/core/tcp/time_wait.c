@@ -2,6 +2,7 @@
  * is not ended by a RST (RFC 1337). Called by tcp/ack.c, text.c, input.c; calls tcp/emit.c.
  */
 #include "tcp.h"
+#include "window.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ static struct gd_time_wait *new_entry(const struct gd_tcb *tcb, uint64_t now)
     tw->dst = tcb->sock.dst;
     tw->snd_nxt = tcb->snd_nxt;
     tw->rcv_nxt = tcb->rcv_nxt;
-    tw->window = (tcb->rcv_adv - tcb->rcv_nxt) >> tcb->rcv_wscale;
+    tw->window = gd_tcp_rcv_window(tcb) >> tcb->rcv_wscale;
     tw->ts_ok = tcb->ts_ok;
     tw->ts_recent = tcb->ts_recent;
     tw->ts_recent_at = tcb->ts_recent_at;
