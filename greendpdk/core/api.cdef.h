@@ -55,6 +55,35 @@ int gd_stack_is_local(struct gd_stack *stack, const uint8_t *addr);
 /* Sets a neighbour for good (a static ARP entry). 0, -ENODEV, -ENOMEM. */
 int gd_stack_set_neighbour(struct gd_stack *stack, int ifindex, const uint8_t *addr, const uint8_t *mac);
 
+/* -- DHCP (RFC 2131) ------------------------------------------------------------------------ */
+enum {
+    GD_DHCP_OFF,        /* no client runs on the interface */
+    GD_DHCP_INIT,       /* about to look for a server */
+    GD_DHCP_SELECTING,  /* nobody has offered anything usable yet */
+    GD_DHCP_REQUESTING, /* a server has, and was asked for it */
+    GD_DHCP_CHECKING,   /* granted; does another host have it? */
+    GD_DHCP_BOUND,      /* the address is the interface's; so it is in the states that follow */
+    GD_DHCP_RENEWING,   /* asking the server for more time */
+    GD_DHCP_REBINDING,  /* asking every server */
+};
+struct gd_dhcp_status {
+    int state;
+    uint32_t changes; /* moves when a lease comes, changes or goes */
+    uint32_t discovers, offers, unusable, naks, conflicts; /* seen since the client began */
+    uint32_t seconds_left; /* UINT32_MAX: for ever. From here on zero unless a lease is in force */
+    uint32_t mtu;          /* 0: the server says none */
+    uint32_t dns_count;
+    int prefix_length;
+    uint8_t address[16], server[16], gateway[16], dns[64]; /* gateway: zeros if there is none */
+};
+/* Looks for an address from the next poll on, and keeps it. hostname (63 bytes at most, or NULL) is told to servers.
+ * 0, -ENODEV, -EOPNOTSUPP (the loopback), -EALREADY, -ENOMEM. */
+int gd_dhcp_start(struct gd_stack *stack, int ifindex, const char *hostname);
+/* 0, -ENODEV. */
+int gd_dhcp_status(struct gd_stack *stack, int ifindex, struct gd_dhcp_status *out);
+/* Gives the lease back (RFC 2131 4.4.6; the frame leaves in the next poll) and ends. 0, -ENODEV, -ENOENT. */
+int gd_dhcp_stop(struct gd_stack *stack, int ifindex);
+
 /* One turn: receive, timers, output, transmit. Returns the next deadline (UINT64_MAX: none);
  * a deadline <= now means there is more work already. */
 uint64_t gd_stack_poll(struct gd_stack *stack, uint64_t now);

@@ -120,6 +120,7 @@ static void free_socks(struct gd_stack *stack)
 
 static void free_netif(struct gd_netif *netif)
 {
+    gd_dhcp_free(netif);
     netif->port->ops->free(netif->port, netif->tx, netif->ntx);
     netif->port->ops->close(netif->port);
     free(netif);

@@ -72,3 +72,18 @@ struct gd_port_ops {
 };
 struct gd_port { const struct gd_port_ops *ops; uint32_t mtu, caps; ...; };
 struct gd_port *gd_loopback_new(void);
+
+#define GD_DHCP_FOREVER ...
+struct gd_dhcp_route { struct gd_addr prefix, gateway; uint8_t bits; ...; };
+struct gd_dhcp_lease {
+    struct gd_addr address, server;
+    struct gd_addr dns[4];
+    struct gd_dhcp_route routes[16];
+    uint8_t prefix_length, ndns, nroutes;
+    uint16_t mtu;
+    uint32_t seconds, renew, rebind;
+    ...;
+};
+struct gd_dhcp_message { uint32_t xid; uint8_t type; bool has_server; ...; };
+bool gd_dhcp_parse(const uint8_t *bytes, uint32_t len, struct gd_dhcp_message *message);
+bool gd_dhcp_parse_lease(const struct gd_dhcp_message *message, struct gd_dhcp_lease *lease);

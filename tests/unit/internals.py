@@ -26,6 +26,7 @@ PREAMBLE = """
 #include "core/net/neigh.h"
 #include "core/util/checksum.h"
 #include "core/util/table.h"
+#include "core/wire/dhcp.h"
 """
 
 

@@ -1,5 +1,5 @@
 /* ARP (RFC 826): questions, answers, announcements, address conflicts (RFC 5227).
- * Called by net/ether.c, net/neighbour.c, net/config.c; calls net/neighbour.c, net/ether.c.
+ * Called by net/ether.c, net/neighbour.c, net/config.c, net/dhcp.c; calls net/neighbour.c, net/ether.c, net/dhcp.c.
  */
 #include "../wire/arp.h"
 #include "../stack.h"
@@ -44,6 +44,15 @@ void gd_arp_announce(struct gd_netif *netif, const struct gd_addr *addr)
 
     if (netif->port->caps & GD_CAP_LOOPBACK || !gd_addr_is_v4(addr))
         return;
+    send_arp(netif, &arp, broadcast);
+}
+
+void gd_arp_probe(struct gd_netif *netif, const struct gd_addr *addr)
+{
+    static const uint8_t any[4] = {0};
+    struct gd_arp arp = {
+        .operation = GD_ARP_REQUEST, .sender = gd_addr_v4(any), .target = *addr, .target_mac = nobody};
+
     send_arp(netif, &arp, broadcast);
 }
 
@@ -111,6 +120,7 @@ void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
         gd_count(stats, GD_STAT_arp_drop_not_ours);
         return;
     }
+    gd_dhcp_hear_arp(netif, &arp.sender, &arp.target, now);
     if (owns(netif, &arp.sender)) {
         conflict(netif, &arp.sender, now);
         return;

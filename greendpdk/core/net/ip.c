@@ -89,6 +89,8 @@ int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_a
     }
     dst->netif = netif;
     dst->mtu = netif->port->mtu;
+    if (netif->mtu4 && netif->mtu4 < dst->mtu && gd_addr_is_v4(to))
+        dst->mtu = netif->mtu4;
     dst->label = 0;
     dst->generation = stack->generation; /* which making a neighbour may have moved */
     return 0;

@@ -17,6 +17,7 @@
 #define GD_TTL_DEFAULT (-1)
 
 struct gd_neigh;
+struct gd_dhcp;
 
 struct gd_ifaddr {
     struct gd_addr addr;
@@ -42,6 +43,8 @@ struct gd_netif {
     int ntx;
     struct gd_frame *tx[GD_TX_QUEUE]; /* owned until the port takes them */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+    uint32_t mtu4;        /* of IPv4, less than the port's, as DHCP says; 0: the port's */
+    struct gd_dhcp *dhcp; /* owned; NULL: no client runs here */
     uint64_t defended_at; /* when an address was last defended against another host (RFC 5227 2.4) */
 };
 
@@ -200,6 +203,15 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_add
 /* The interface's own address to talk to its neighbour `on` from; NULL: it has none of that family. */
 const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on);
 
+/* ---- dhcp.c (RFC 2131): the client of an interface ---- */
+#define GD_DHCP_CLIENT 68u
+/* A datagram to the client's port came by an interface that has one. */
+void gd_dhcp_input(struct gd_netif *netif, uint16_t from_port, const uint8_t *data, uint32_t len, uint64_t now);
+/* What an ARP packet says may be a conflict with the address that is about to be taken. */
+void gd_dhcp_hear_arp(struct gd_netif *netif, const struct gd_addr *sender, const struct gd_addr *target, uint64_t now);
+/* Ends the client without a word. Legal where none runs. */
+void gd_dhcp_free(struct gd_netif *netif);
+
 /* ---- route.c ---- */
 enum gd_route_origin { /* among routes for the same prefix the lower one is used */
     GD_ROUTE_STATIC,   /* set by hand; outlives the addresses of its interface */
@@ -237,6 +249,8 @@ int gd_neigh_waiting(const struct gd_stack *stack); /* frames that wait for an a
 void gd_neigh_forget(struct gd_stack *stack, const struct gd_netif *netif);
 void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint64_t now);
 void gd_arp_announce(struct gd_netif *netif, const struct gd_addr *addr);
+/* Asks for an address from none of our own (RFC 5227 2.1): does anybody have it? */
+void gd_arp_probe(struct gd_netif *netif, const struct gd_addr *addr);
 /* to_mac NULL: broadcast. */
 void gd_arp_request(struct gd_netif *netif, const struct gd_addr *target, const uint8_t *to_mac);
 #endif

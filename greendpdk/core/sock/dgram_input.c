@@ -71,6 +71,10 @@ void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64
     }
     local.port = header.destination;
     remote.port = header.source;
+    if (packet->netif->dhcp && header.destination == GD_DHCP_CLIENT && gd_addr_is_v4(&packet->dst)) {
+        gd_dhcp_input(packet->netif, header.source, packet->l4 + GD_UDP_HEADER, header.len - GD_UDP_HEADER, now);
+        return;
+    }
     udp = find(stack, &local, &remote);
     if (!udp) {
         gd_count(&stack->stats, GD_STAT_udp_drop_no_port);
