@@ -16,6 +16,9 @@ class _Lib:
     GD_RDHUP: Final = 4
     GD_HUP: Final = 8
     GD_ERR: Final = 16
+    GD_ECN_ASK: Final = 1
+    GD_ECN_ANSWER: Final = 2
+    GD_ECN_OFF: Final = 3
     GD_HAVE_DPDK: int
 
     # one stack

@@ -16,6 +16,13 @@ enum {
     GD_ERR = 16,  /* SO_ERROR is set */
 };
 
+/* -- ECN (RFC 3168), as Linux's net.ipv4.tcp_ecn ------------------------------------------- */
+enum {
+    GD_ECN_ASK = 1,    /* our SYNs ask for it, and we answer */
+    GD_ECN_ANSWER = 2, /* we answer only */
+    GD_ECN_OFF = 3,    /* Linux's 0, which is the default here */
+};
+
 /* -- one stack ----------------------------------------------------------------------------- */
 struct gd_config {
     uint8_t seed[32];        /* keys of ISN, ports, hashes; from os.urandom, zeros in fuzzers */
@@ -26,6 +33,7 @@ struct gd_config {
     uint32_t time_wait_ms;   /* 0: 60,000 as Linux */
     uint32_t delayed_ack_ms; /* 0: 40 as Linux */
     uint32_t burst_rounds;   /* receive bursts in one poll, each port; 0: 8 */
+    uint32_t ecn;            /* GD_ECN_; 0: GD_ECN_ANSWER, as Linux */
 };
 
 /* Returns 0, -ENOMEM. `*out` is the caller's until gd_stack_free. */

@@ -29,6 +29,8 @@ static void set_defaults(struct gd_config *config)
         config->delayed_ack_ms = 40;
     if (config->burst_rounds == 0)
         config->burst_rounds = 8;
+    if (config->ecn == 0)
+        config->ecn = GD_ECN_ANSWER;
 }
 
 /* Each use has a key of its own, drawn from the seed: what one gives away says nothing of the others. */

@@ -194,7 +194,8 @@ static void take_news(struct gd_tcb *tcb, const struct gd_segment *segment, uint
         tcb->dupacks++;
         acked.delivered = tcb->mss;
     }
-    if (acked.bytes > 0 || acked.delivered > 0 || acked.dsack)
+    acked.echo = gd_ecn_is_echo(tcb, segment);
+    if (acked.bytes > 0 || acked.delivered > 0 || acked.dsack || acked.echo)
         gd_tcp_recover(tcb, segment, &acked, now);
     if (acked.bytes > 0)
         after_new_ack(tcb, now);

@@ -1,4 +1,4 @@
-/* Congestion control behind four calls (RFC 5681). Called by tcp/ack.c, recover.c, timer.c; calls an algorithm.
+/* Congestion control behind five calls (RFC 5681). Called by tcp/ack.c, recover.c, timer.c; calls an algorithm.
  * An algorithm writes cwnd and ssthresh of the tcb, and nothing else.
  */
 #ifndef GD_TCP_CC_H
@@ -35,6 +35,8 @@ struct gd_cc {
     void (*acked)(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now);
     /* A loss was seen by duplicate ACKs: set ssthresh. */
     void (*lost)(struct gd_tcb *tcb, uint64_t now);
+    /* ECN told of congestion (RFC 3168 6.1.2): set ssthresh. */
+    void (*marked)(struct gd_tcb *tcb, uint64_t now);
     /* The retransmission timer went off: set ssthresh and cwnd. */
     void (*timeout)(struct gd_tcb *tcb, uint64_t now);
 };

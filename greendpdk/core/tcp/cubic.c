@@ -141,7 +141,7 @@ static void timeout(struct gd_tcb *tcb, uint64_t now)
     tcb->cwnd = tcb->mss;
 }
 
-const struct gd_cc gd_cc_cubic = {.name = "cubic", .start = start, .acked = acked, .lost = lost, .timeout = timeout};
+const struct gd_cc gd_cc_cubic = {.name = "cubic", .start = start, .acked = acked, .lost = lost, .marked = lost, .timeout = timeout};
 
 const struct gd_cc *gd_cc_find(const char *name)
 {

@@ -108,6 +108,7 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
     if (rc != 0)
         return rc;
     fill_header(tcb, &header, now);
+    gd_ecn_stamp(tcb, &header, &fields, len);
     header.window = window_field(tcb, flags);
     at = gd_tcp_write(out.l4, &header);
     if (at + len > out.room && header.options.nsacks > 0) { /* data comes before what the next ACK can still tell */
@@ -125,6 +126,8 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
     gd_count(&stack->stats, GD_STAT_tcp_out);
     if (flags & GD_TCP_RST)
         gd_count(&stack->stats, GD_STAT_tcp_resets_out);
+    if ((header.flags & (GD_TCP_CWR | GD_TCP_SYN)) == GD_TCP_CWR)
+        tcb->ecn.cwr = false;
     if (flags & GD_TCP_ACK)
         acknowledged(tcb);
     return 0;

@@ -49,6 +49,7 @@ static struct gd_request *new_request(struct gd_tcb *listener, const struct gd_s
     request->listener = listener;
     request->irs = segment->seq;
     request->options = segment->header.options;
+    request->ecn = gd_ecn_is_asked(stack, segment);
     request->ts_recent = segment->header.options.tsval;
     request->snd_wnd = segment->header.window;
     request->window = gd_tcp_syn_window(&listener->sock.options);
@@ -114,6 +115,7 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     tcb->rcv_wscale = request->rcv_wscale;
     gd_tcp_take_options(tcb, &request->options, now);
     tcb->ts_recent = request->ts_recent;
+    tcb->ecn.ok = request->ecn;
     if (request->retries == 0)
         gd_tcp_rtt_sample(tcb, now - request->sent_at);
     else

@@ -117,6 +117,7 @@ int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
     tcb->snd_una = tcb->snd_nxt = tcb->snd_sml = tcb->recover = tcb->fack = tcb->iss;
     tcb->rcv_wscale = gd_tcp_window_shift(&sock->options);
     tcb->syn_due = true;
+    gd_ecn_open(tcb);
     tcb->peer_mss = gd_tcp_mss_default(&remote->addr);
     tcb->connecting = true;
     gd_count(&stack->stats, GD_STAT_tcp_active_opens);

@@ -55,7 +55,7 @@ static uint64_t reordering_window(const struct gd_tcb *tcb)
 {
     uint64_t window;
 
-    if (!tcb->reordered && (tcb->recovery != GD_OPEN || tcb->flight.sacked >= DUPLICATES * tcb->mss))
+    if (!tcb->reordered && (tcb->recovery > GD_CWR || tcb->flight.sacked >= DUPLICATES * tcb->mss))
         return 0;
     window = (1 + tcb->reorder_steps) * tcb->min_rtt / 4;
     return window < tcb->srtt ? window : tcb->srtt;
@@ -107,7 +107,7 @@ void gd_tcp_probe_schedule(struct gd_tcb *tcb, uint64_t now)
     uint64_t wait = 2 * tcb->srtt + (tcb->flight.count == 1 ? GD_TCP_RTO_MIN : PROBE_MARGIN);
 
     gd_tcp_timer_stop(tcb, GD_T_PROBE);
-    if (!tcb->sack_ok || tcb->probing || tcb->recovery != GD_OPEN || tcb->flight.sacked > 0 || tcb->flight.count == 0 ||
+    if (!tcb->sack_ok || tcb->probing || tcb->recovery > GD_CWR || tcb->flight.sacked > 0 || tcb->flight.count == 0 ||
         tcb->retries > 0)
         return;
     if (tcb->srtt == 0)
@@ -121,7 +121,7 @@ void gd_tcp_on_probe(struct gd_tcb *tcb, uint64_t now)
 {
     int sent;
 
-    if (tcb->flight.count == 0 || tcb->recovery != GD_OPEN)
+    if (tcb->flight.count == 0 || tcb->recovery > GD_CWR)
         return;
     sent = gd_tcp_send_one(tcb, now);
     tcb->probe_resent = sent == 0;

@@ -4,7 +4,8 @@
  *
  *              loss found                     snd_una >= recover
  *      OPEN ───────────────► RECOVERY ─────────────────────────────► OPEN
- *        └──── time-out ───► LOSS ─────────────────────────────────────┘     an undo leads there at once
+ *        ├──── time-out ───► LOSS ─────────────────────────────────────┤     an undo leads there at once
+ *        └──── ECE ────────► CWR ──────────────────────────────────────┘     from CWR to RECOVERY and LOSS as from OPEN
  */
 #include "tcp.h"
 
@@ -28,23 +29,52 @@ static void remember_for_undo(struct gd_tcb *tcb)
     tcb->undo_ts = 0;
 }
 
+/* The window will shrink to ssthresh over a round trip. */
+static void reduce(struct gd_tcb *tcb, uint32_t flight)
+{
+    tcb->prr_flight = flight;
+    tcb->prr_delivered = tcb->prr_out = 0;
+    tcb->recover = tcb->snd_nxt;
+}
+
 static void enter(struct gd_tcb *tcb, uint64_t now)
 {
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_fast_retransmits);
-    remember_for_undo(tcb);
-    tcb->prr_flight = tcb->snd_nxt - tcb->snd_una;
-    tcb->prr_delivered = tcb->prr_out = 0;
-    tcb->recover = tcb->snd_nxt;
-    tcb->cc->lost(tcb, now);
+    reduce(tcb, tcb->snd_nxt - tcb->snd_una);
+    if (tcb->recovery == GD_OPEN) { /* in CWR ssthresh has gone down already, and rightly */
+        remember_for_undo(tcb);
+        tcb->cc->lost(tcb, now);
+        tcb->ecn.cwr = tcb->ecn.ok;
+    }
     tcb->recovery = GD_RECOVERY;
     tcb->rtt_at = 0; /* Karn: what is timed may be sent again */
     gd_tcp_timer_stop(tcb, GD_T_PROBE);
     gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
 }
 
+/* RFC 3168 6.1.2: an echo reduces once a window. */
+static void take_echo(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now)
+{
+    bool told = gd_seq_le(tcb->snd_una, tcb->recover); /* our CWR cannot have been heard yet */
+
+    if (tcb->recovery != GD_OPEN || told)
+        return;
+    gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_ecn_reductions);
+    reduce(tcb, tcb->snd_nxt - tcb->snd_una + acked->bytes);
+    tcb->cc->marked(tcb, now);
+    tcb->ecn.cwr = true;
+    tcb->recovery = GD_CWR;
+}
+
+/* CWR goes on until new data is acknowledged, which has told the peer of it: ACKs before that still have ECE. */
+static bool is_through(const struct gd_tcb *tcb)
+{
+    return tcb->recovery == GD_CWR ? gd_seq_gt(tcb->snd_una, tcb->recover) : gd_seq_ge(tcb->snd_una, tcb->recover);
+}
+
 static void leave(struct gd_tcb *tcb)
 {
-    if (tcb->recovery == GD_RECOVERY)
+    if (tcb->recovery != GD_LOSS)
         tcb->cwnd = tcb->ssthresh; /* RFC 6937 3: PRR has brought it there, or below when the sender was idle */
     tcb->recovery = GD_OPEN;
     tcb->dupacks = 0;
@@ -63,7 +93,7 @@ static void undo(struct gd_tcb *tcb)
         tcb->cwnd = tcb->prior_cwnd;
     if (tcb->ssthresh < tcb->prior_ssthresh)
         tcb->ssthresh = tcb->prior_ssthresh;
-    tcb->undo_ok = false;
+    tcb->undo_ok = tcb->ecn.cwr = false;
     tcb->recovery = GD_OPEN;
     tcb->dupacks = 0;
 }
@@ -87,6 +117,8 @@ static void set_window(struct gd_tcb *tcb, const struct gd_acked *acked, bool lo
     uint32_t pipe = gd_tcp_pipe(tcb);
     uint32_t may;
 
+    if (tcb->recovery == GD_CWR && acked->delivered == 0)
+        return;
     tcb->prr_delivered += acked->delivered;
     if (pipe > tcb->ssthresh) {
         uint64_t due = ((uint64_t)tcb->prr_delivered * tcb->ssthresh + tcb->prr_flight - 1) / tcb->prr_flight;
@@ -101,7 +133,7 @@ static void set_window(struct gd_tcb *tcb, const struct gd_acked *acked, bool lo
         if (may > tcb->ssthresh - pipe)
             may = tcb->ssthresh - pipe;
     }
-    if (tcb->prr_out == 0 && may < tcb->mss)
+    if (tcb->recovery == GD_RECOVERY && tcb->prr_out == 0 && may < tcb->mss)
         may = tcb->mss; /* the fast retransmit itself */
     tcb->cwnd = pipe + may;
 }
@@ -110,7 +142,8 @@ static void set_window(struct gd_tcb *tcb, const struct gd_acked *acked, bool lo
 static bool newreno_lost(struct gd_tcb *tcb, const struct gd_acked *acked)
 {
     struct gd_flight *flight = &tcb->flight;
-    bool third = tcb->recovery == GD_OPEN && tcb->dupacks >= DUPLICATES && gd_seq_gt(tcb->snd_una, tcb->recover);
+    bool fresh = tcb->recovery == GD_CWR || (tcb->recovery == GD_OPEN && gd_seq_gt(tcb->snd_una, tcb->recover));
+    bool third = fresh && tcb->dupacks >= DUPLICATES;
     bool partial = tcb->recovery == GD_RECOVERY && acked->bytes > 0 && gd_seq_lt(tcb->snd_una, tcb->recover);
 
     if (flight->count == 0 || gd_flight_at(flight, flight->first)->fate != GD_SENT_OUT || !(third || partial))
@@ -123,17 +156,21 @@ void gd_tcp_recover(struct gd_tcb *tcb, const struct gd_segment *segment, const 
 {
     bool lost;
 
+    if (acked->echo) /* whatever else it looks like, the window is right to be smaller */
+        tcb->undo_ok = false;
     if (was_needless(tcb, segment, acked))
         undo(tcb);
     if (acked->dsack)
         gd_tcp_rack_dsack(tcb);
-    if (tcb->recovery != GD_OPEN && gd_seq_ge(tcb->snd_una, tcb->recover))
+    if (tcb->recovery != GD_OPEN && is_through(tcb))
         leave(tcb);
     gd_tcp_probe_acked(tcb, acked, now);
     lost = tcb->sack_ok ? gd_tcp_rack_detect(tcb, now) : newreno_lost(tcb, acked);
-    if (lost && tcb->recovery == GD_OPEN)
+    if (acked->echo)
+        take_echo(tcb, acked, now);
+    if (lost && tcb->recovery <= GD_CWR)
         enter(tcb, now);
-    if (tcb->recovery == GD_RECOVERY)
+    if (tcb->recovery == GD_RECOVERY || tcb->recovery == GD_CWR)
         set_window(tcb, acked, lost);
     else if (acked->bytes > 0 && (tcb->cwnd_limited || tcb->recovery == GD_LOSS))
         tcb->cc->acked(tcb, acked, now);
@@ -145,7 +182,7 @@ void gd_tcp_recover_lost(struct gd_tcb *tcb, uint64_t now)
 {
     static const struct gd_acked nothing = {0};
 
-    if (tcb->recovery == GD_OPEN)
+    if (tcb->recovery <= GD_CWR)
         enter(tcb, now);
     if (tcb->recovery == GD_RECOVERY)
         set_window(tcb, &nothing, true);
@@ -160,6 +197,7 @@ void gd_tcp_recover_timeout(struct gd_tcb *tcb, uint64_t now)
     if (tcb->recovery != GD_LOSS || !tcb->undo_ok)
         remember_for_undo(tcb);
     tcb->cc->timeout(tcb, now);
+    tcb->ecn.cwr = tcb->ecn.ok;
     tcb->recovery = GD_LOSS;
     tcb->recover = tcb->snd_nxt;
     tcb->dupacks = 0;

@@ -50,6 +50,14 @@ static void lost(struct gd_tcb *tcb, uint64_t now)
     tcb->acked_in_ca = 0;
 }
 
+/* Half the window, not of the flight, which the ACK that told of it may have emptied. */
+static void marked(struct gd_tcb *tcb, uint64_t now)
+{
+    (void)now;
+    tcb->ssthresh = tcb->cwnd / 2 > 2 * tcb->mss ? tcb->cwnd / 2 : 2 * tcb->mss;
+    tcb->acked_in_ca = 0;
+}
+
 static void timeout(struct gd_tcb *tcb, uint64_t now)
 {
     (void)now;
@@ -59,4 +67,4 @@ static void timeout(struct gd_tcb *tcb, uint64_t now)
     tcb->acked_in_ca = 0;
 }
 
-const struct gd_cc gd_cc_reno = {.name = "reno", .start = start, .acked = acked, .lost = lost, .timeout = timeout};
+const struct gd_cc gd_cc_reno = {.name = "reno", .start = start, .acked = acked, .lost = lost, .marked = marked, .timeout = timeout};

@@ -35,7 +35,7 @@ static void send_segment(struct gd_stack *stack, struct gd_request *request, uin
         return; /* the timer tries again */
     loose.header.seq = flags & GD_TCP_SYN ? request->iss : request->iss + 1;
     loose.header.ack = request->irs + 1;
-    loose.header.flags = flags;
+    loose.header.flags = flags | ((flags & GD_TCP_SYN) && request->ecn ? GD_TCP_ECE : 0);
     loose.header.window = request->window;
     fill_options(request, &loose.header.options, now);
     if ((flags & GD_TCP_SYN) == 0)

@@ -81,6 +81,7 @@ static void take_syn(struct gd_tcb *tcb, const struct gd_segment *segment, uint6
     tcb->snd_wl1 = segment->seq;
     tcb->snd_wl2 = segment->header.ack;
     gd_tcp_take_options(tcb, &segment->header.options, now);
+    gd_ecn_take_syn(tcb, segment);
 }
 
 /* Text or FIN behind the SYN is taken as if it came by itself (RFC 9293 3.10.7.3 calls for its processing). */

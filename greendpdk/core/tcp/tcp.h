@@ -14,6 +14,7 @@
 #include "../util/seq.h"
 #include "../wire/tcp.h"
 #include "cc.h"
+#include "ecn.h"
 #include "flight.h"
 #include "tune.h"
 
@@ -70,6 +71,7 @@ enum gd_tcp_timer {
 
 enum gd_recovery {
     GD_OPEN,     /* no loss known of */
+    GD_CWR,      /* nor here, but the window is being reduced as ECN told of congestion (RFC 3168 6.1.2), by PRR */
     GD_RECOVERY, /* fast recovery (RFC 6675), window by PRR */
     GD_LOSS,     /* after a time-out (RFC 5681 3.1) */
 };
@@ -80,6 +82,7 @@ struct gd_acked {
     uint32_t delivered; /* bytes that are now known to have arrived (RFC 6937) */
     uint64_t rtt;       /* of the last of them that was sent once; 0: none */
     bool dsack;
+    bool echo;          /* ECE: congestion (ecn.h) */
 };
 
 struct gd_listener {
@@ -132,6 +135,7 @@ struct gd_tcb {
     uint32_t probes;         /* probes (keepalive, zero window) unanswered in a row */
     uint32_t total_retransmits;
 
+    struct gd_ecn ecn;
     const struct gd_cc *cc;
     uint32_t cwnd, ssthresh, acked_in_ca;
     bool cwnd_limited;
@@ -186,6 +190,7 @@ struct gd_request {
     uint32_t snd_wnd;
     uint16_t window;    /* that the SYN-ACK offers */
     uint8_t rcv_wscale; /* and its shift */
+    bool ecn;           /* agreed to */
     uint64_t sent_at, challenged_at;
 };
 

@@ -137,6 +137,7 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
         gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_drop_state);
         return false;
     }
+    gd_ecn_take_text(tcb, segment);
     if (!trim(tcb, segment)) {
         segment->answered = true;
         gd_tcp_ack_at_once(tcb, now);

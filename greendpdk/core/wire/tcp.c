@@ -55,7 +55,7 @@ int gd_tcp_parse(const uint8_t *data, uint32_t len, struct gd_tcp_header *header
     header->destination = gd_get16(data + 2);
     header->seq = gd_get32(data + 4);
     header->ack = gd_get32(data + 8);
-    header->flags = data[13] & 0x3f;
+    header->flags = data[13];
     header->window = gd_get16(data + 14);
     parse_options(data + GD_TCP_HEADER, header->len - GD_TCP_HEADER, &header->options);
     return 0;

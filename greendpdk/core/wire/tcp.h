@@ -22,6 +22,8 @@ enum {
     GD_TCP_PSH = 0x08,
     GD_TCP_ACK = 0x10,
     GD_TCP_URG = 0x20,
+    GD_TCP_ECE = 0x40, /* RFC 3168 6.1 */
+    GD_TCP_CWR = 0x80,
 };
 
 struct gd_tcp_options {
