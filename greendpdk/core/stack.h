@@ -3,6 +3,7 @@
 #define GD_STACK_H
 #include "api.h"
 #include "net/net.h"
+#include "net/reassembly.h"
 #include "sock/sock.h"
 #include "util/random.h"
 #include "util/siphash.h"
@@ -32,7 +33,7 @@ struct gd_stack {
     uint32_t neigh_count;
     uint32_t icmp_spent;               /* tokens out of the error rate limit's bucket, ... */
     uint64_t icmp_spent_at;            /* ... and when they were last counted */
-    uint16_t ip_id;
+    struct gd_reassembly reassembly;
 
     struct gd_table flows; /* struct gd_flow by 4-tuple */
     struct gd_table listeners; /* struct gd_sock by (protocol, local port) */

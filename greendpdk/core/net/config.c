@@ -21,6 +21,7 @@ void gd_net_free(struct gd_stack *stack)
     if (stack->neighs.buckets)
         gd_neigh_forget(stack, NULL);
     gd_table_free(&stack->neighs);
+    gd_reassembly_free(stack);
     stack->nroutes = 0;
 }
 

@@ -1,5 +1,5 @@
 /* ICMP for IPv4: echo, errors in, errors out (RFC 792, RFC 1122 3.2.2, RFC 1812 4.3.2).
- * Called by net/ip4.c, sock/dgram_input.c; calls net/ip.c, net/report.c.
+ * Called by net/ip4.c, net/reassembly_table.c, sock/dgram_input.c; calls net/ip.c, net/report.c.
  */
 #include "../wire/icmp4.h"
 #include "../stack.h"
@@ -174,7 +174,7 @@ bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, uint
 
 /* RFC 1122 3.2.2: never about an ICMP error (nor any ICMP here), a group's packet, a later fragment (which get nowhere
  * near), or a source that is not one host (which gd_ip4_input has dropped). */
-void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now)
+static void send_error(struct gd_stack *stack, const struct gd_packet *packet, uint8_t type, uint8_t code, uint64_t now)
 {
     struct gd_ip_fields fields = {
         .src = &packet->dst, .dst = &packet->src, .proto = IPPROTO_ICMP, .ttl = GD_TTL, .tos = TOS_ERROR};
@@ -198,9 +198,19 @@ void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet,
         quote = ERROR_MAX - GD_IP4_HEADER - GD_ICMP4_HEADER;
     if (quote > out.room - GD_ICMP4_HEADER)
         quote = out.room - GD_ICMP4_HEADER;
-    gd_icmp4_write(out.l4, GD_ICMP4_UNREACHABLE, code, 0);
+    gd_icmp4_write(out.l4, type, code, 0);
     memcpy(out.l4 + GD_ICMP4_HEADER, packet->ip, quote);
     checksum(out.l4, GD_ICMP4_HEADER + quote);
     gd_ip_end(stack, &fields, &out, GD_ICMP4_HEADER + quote);
     gd_count(&stack->stats, GD_STAT_icmp_out);
+}
+
+void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now)
+{
+    send_error(stack, packet, GD_ICMP4_UNREACHABLE, code, now);
+}
+
+void gd_icmp_reassembly_timeout(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)
+{
+    send_error(stack, packet, GD_ICMP4_TIME_EXCEEDED, GD_EXCEEDED_REASSEMBLY, now);
 }

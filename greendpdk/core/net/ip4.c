@@ -1,5 +1,5 @@
 /* IPv4 in, and its header out (RFC 791, RFC 1122 3.2.1).
- * Called by net/ether.c, net/ip.c; calls net/icmp4.c, sock/dgram_input.c, tcp/input.c.
+ * Called by net/ether.c, net/ip.c; calls net/reassembly.c, net/icmp4.c, sock/dgram_input.c, tcp/input.c.
  *
  *     lengths ─► checksum ─► source ─► destination ─► options ─► fragments ─► ICMP │ UDP │ TCP
  */
@@ -88,6 +88,16 @@ static void deliver(const struct gd_packet *packet, uint64_t now)
     }
 }
 
+/* True: it was the last to come, and packet is the whole datagram. */
+static bool join_fragment(struct gd_packet *packet, uint16_t field, uint64_t now)
+{
+    struct gd_fragment fragment = {.id = gd_get16(packet->ip + 4),
+                                   .offset = (field & GD_IP4_OFFSET) * 8u,
+                                   .more = (field & GD_IP4_MF) != 0};
+
+    return gd_reassemble(packet->netif->stack, packet, &fragment, now);
+}
+
 void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint32_t rx_flags, bool to_group,
                   uint64_t now)
 {
@@ -118,10 +128,6 @@ void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
         gd_count(stats, GD_STAT_ip4_drop_options);
         return;
     }
-    if (ip.fragment & (GD_IP4_MF | GD_IP4_OFFSET)) { /* where reassembly would take it */
-        gd_count(stats, GD_STAT_ip4_drop_fragment);
-        return;
-    }
     packet = (struct gd_packet){.netif = netif,
                                 .src = ip.src,
                                 .dst = ip.dst,
@@ -134,6 +140,8 @@ void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
                                 .tos = ip.tos,
                                 .l4_csum_ok = (rx_flags & GD_RX_L4_CSUM_OK) != 0,
                                 .to_group = to_group};
+    if (ip.fragment & (GD_IP4_MF | GD_IP4_OFFSET) && !join_fragment(&packet, ip.fragment, now))
+        return;
     deliver(&packet, now);
 }
 

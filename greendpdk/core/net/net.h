@@ -170,6 +170,8 @@ void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint
 bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, uint64_t now);
 /* Sends destination unreachable with that code of IPv4's about packet, under the rate limit (RFC 1812 4.3.2.8). */
 void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
+/* About the first fragment of a datagram whose others did not come (RFC 792, RFC 8200 4.5), as it came. */
+void gd_icmp_reassembly_timeout(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
 void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* sock/dgram_input.c */
 void gd_tcp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);  /* tcp/input.c */
 

@@ -25,6 +25,8 @@ enum {
     GD_UNREACH_TOO_BIG = 4,
 };
 
+#define GD_EXCEEDED_REASSEMBLY 1 /* a code of time exceeded */
+
 /* The checksum zero. */
 static inline void gd_icmp4_write(uint8_t *data, uint8_t type, uint8_t code, uint32_t rest)
 {
