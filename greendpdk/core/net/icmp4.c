@@ -182,10 +182,6 @@ static void send_error(struct gd_stack *stack, const struct gd_packet *packet, u
     struct gd_dst dst = {0};
     struct gd_out out;
 
-    if (!gd_addr_is_v4(&packet->src)) { /* transports know no families: a port is what both can miss */
-        gd_icmp6_unreachable(stack, packet, GD_UNREACH6_PORT, now);
-        return;
-    }
     if (packet->to_group || packet->proto == IPPROTO_ICMP)
         return;
     if (!gd_icmp_may_send(stack, packet->netif, now))
@@ -207,10 +203,16 @@ static void send_error(struct gd_stack *stack, const struct gd_packet *packet, u
 
 void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now)
 {
-    send_error(stack, packet, GD_ICMP4_UNREACHABLE, code, now);
+    if (gd_addr_is_v4(&packet->src))
+        send_error(stack, packet, GD_ICMP4_UNREACHABLE, code, now);
+    else /* transports know no families: a port is what both can miss */
+        gd_icmp6_unreachable(stack, packet, GD_UNREACH6_PORT, now);
 }
 
 void gd_icmp_reassembly_timeout(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)
 {
-    send_error(stack, packet, GD_ICMP4_TIME_EXCEEDED, GD_EXCEEDED_REASSEMBLY, now);
+    if (gd_addr_is_v4(&packet->src))
+        send_error(stack, packet, GD_ICMP4_TIME_EXCEEDED, GD_EXCEEDED_REASSEMBLY, now);
+    else
+        gd_icmp6_time_exceeded(stack, packet, GD_EXCEEDED_REASSEMBLY, now);
 }

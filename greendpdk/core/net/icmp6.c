@@ -190,3 +190,9 @@ void gd_icmp6_unreachable(struct gd_stack *stack, const struct gd_packet *packet
     if (may_speak_of(packet, false))
         send_error(stack, packet, GD_ICMP6_UNREACHABLE, code, 0, now);
 }
+
+void gd_icmp6_time_exceeded(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now)
+{
+    if (may_speak_of(packet, false))
+        send_error(stack, packet, GD_ICMP6_TIME_EXCEEDED, code, 0, now);
+}

@@ -1,5 +1,5 @@
 /* IPv6's extension headers, one after the other, up to whom the packet is for (RFC 8200 4).
- * Called by net/ip6.c and by reassembly; calls net/icmp6.c, sock/dgram.c, tcp/input.c.
+ * Called by net/ip6.c, ip6_fragment.c; calls net/ip6_fragment.c, icmp6.c, sock/dgram.c, tcp/input.c.
  *
  *     [IPv6][hop-by-hop][routing][fragment][destination] … [TCP]
  *      ip ──────────────────────────────► ip_len        l4
@@ -139,14 +139,6 @@ static bool take_fragment(struct gd_stack *stack, struct gd_packet *packet, uint
     }
     advance(packet, GD_IP6_FRAGMENT_HEADER);
     return true;
-}
-
-/* Where reassembly takes them. */
-void gd_ip6_fragment_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)
-{
-    (void)packet;
-    (void)now;
-    gd_count(&stack->stats, GD_STAT_ip6_drop_fragment);
 }
 
 static void to_transport(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)

@@ -59,6 +59,7 @@ struct gd_packet {
     uint32_t next_at;  /* IPv6: where in ip the byte stands that names proto */
     uint8_t proto, ttl, tos;
     bool l4_csum_ok;   /* checked by the port */
+    bool whole;        /* put together from fragments */
     bool to_group;     /* broadcast or multicast, on Ethernet or IP: no RST, no ICMP error (RFC 1122 3.2.2) */
 };
 
@@ -158,13 +159,14 @@ static inline struct gd_addr gd_ip6_scoped(const struct gd_netif *netif, const s
 void gd_ip6_deliver(struct gd_stack *stack, struct gd_packet *packet, uint64_t now);
 /* Where the transport header begins in a packet of at least 40 bytes, cut short or not, and its protocol; 0: nowhere. */
 uint32_t gd_ip6_skip(const uint8_t *data, uint32_t len, uint8_t *proto);
-/* A fragment of a larger packet: proto is GD_IP6_FRAGMENT, l4 its header. Takes nothing over. */
+/* ip6_fragment.c. A fragment of a larger packet: proto is GD_IP6_FRAGMENT, l4 its header. Takes nothing over. */
 void gd_ip6_fragment_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
 void gd_icmp6_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
 /* Parameter problem about the byte at that offset of the packet; even_group: also where it was for many (RFC 4443 2.4). */
 void gd_icmp6_parameter(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint32_t at,
                         bool even_group, uint64_t now);
 void gd_icmp6_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
+void gd_icmp6_time_exceeded(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
 void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
 /* One token of the bucket that all errors of both families share; false: there is none (counted). */
 bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, uint64_t now);

@@ -1,5 +1,5 @@
 /* Fragments put together (RFC 791 3.2, RFC 8200 4.5), whatever a peer makes of them.
- * Called by net/ip4.c, net/ip6.c; calls net/reassembly_table.c, sock/buffer.c.
+ * Called by net/ip4.c, net/ip6_fragment.c; calls net/reassembly_table.c, sock/buffer.c.
  *
  *     fragment ──► sane? ──► datagram (src, dst, protocol, id) ──► all its units new? ──► copied ──► all there? ──► whole
  *                                                            └──► an exact duplicate: ignored
@@ -16,17 +16,25 @@
 
 enum { ECN_NONE = 1 << 0, ECN_CE = 1 << 3 }; /* of gd_datagram.ecn: 1 << the code (RFC 3168 5) */
 
-/* RFC 1858 3, RFC 3128, RFC 7112: what would hide the ports and flags from a filter on the way. */
+/* Of a first fragment: RFC 1858 3, what would hide the ports and flags from a filter on the way. */
+static bool hides_transport(uint8_t proto, const uint8_t *l4, uint32_t len)
+{
+    if (proto == IPPROTO_TCP)
+        return len < 20 || len < (l4[12] >> 4) * 4u;
+    return (proto == IPPROTO_UDP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6) && len < 8;
+}
+
 static bool is_tiny(const struct gd_packet *packet, const struct gd_fragment *fragment)
 {
-    uint32_t len = packet->l4_len;
+    uint32_t at, len = packet->ip_len + GD_IP6_FRAGMENT_HEADER + packet->l4_len;
+    uint8_t proto;
 
-    if (packet->proto == IPPROTO_TCP && fragment->offset == 0)
-        return len < 20 || len < (packet->l4[12] >> 4) * 4u;
-    if (packet->proto == IPPROTO_TCP)
-        return fragment->offset < 20;
-    return (packet->proto == IPPROTO_UDP || packet->proto == IPPROTO_ICMP || packet->proto == IPPROTO_ICMPV6) &&
-           fragment->offset == 0 && len < 8;
+    if (fragment->offset > 0) /* RFC 3128: would write over TCP's flags */
+        return packet->proto == IPPROTO_TCP && fragment->offset < 20;
+    if (gd_addr_is_v4(&packet->src))
+        return hides_transport(packet->proto, packet->l4, packet->l4_len);
+    at = gd_ip6_skip(packet->ip, len, &proto);
+    return at == 0 || hides_transport(proto, packet->ip + at, len - at); /* RFC 7112 */
 }
 
 static bool is_sane(struct gd_stack *stack, const struct gd_packet *packet, const struct gd_fragment *fragment)
@@ -35,7 +43,7 @@ static bool is_sane(struct gd_stack *stack, const struct gd_packet *packet, cons
     uint32_t before = packet->ip_len - (v4 ? 0 : GD_IP6_HEADER); /* that the length field counts */
     uint32_t kept = packet->ip_len + (v4 ? 0 : GD_IP6_FRAGMENT_HEADER);
 
-    if (packet->l4_len == 0 || (fragment->more && packet->l4_len % 8 != 0) || kept > GD_REASSEMBLY_HEADER)
+    if (packet->whole || packet->l4_len == 0 || (fragment->more && packet->l4_len % 8 != 0) || kept > GD_REASSEMBLY_HEADER)
         gd_count(&stack->stats, GD_STAT_fragment_drop_malformed);
     else if (before + fragment->offset + packet->l4_len > GD_REASSEMBLY_LEN) /* the ping of death */
         gd_count(&stack->stats, GD_STAT_fragment_drop_oversize);
@@ -134,13 +142,13 @@ static bool copy(struct gd_stack *stack, struct gd_datagram *datagram, const str
 }
 
 /* Of the first fragment: these headers are the datagram's (RFC 8200 4.5). */
-static void keep_headers(struct gd_datagram *datagram, const struct gd_packet *packet, uint32_t next_at)
+static void keep_headers(struct gd_datagram *datagram, const struct gd_packet *packet)
 {
     uint32_t kept = packet->ip_len + (gd_addr_is_v4(&packet->src) ? 0 : GD_IP6_FRAGMENT_HEADER);
 
     memcpy(datagram->header, packet->ip, kept);
     datagram->header_len = packet->ip_len;
-    datagram->next_at = next_at;
+    datagram->next_at = packet->next_at;
     datagram->first_len = packet->l4_len;
     datagram->tos = packet->tos;
     datagram->ttl = packet->ttl;
@@ -176,7 +184,7 @@ static bool place(struct gd_stack *stack, struct gd_datagram *datagram, const st
     datagram->ecn |= (uint8_t)(1 << (packet->tos & 3));
     datagram->to_group = datagram->to_group || packet->to_group;
     if (fragment->offset == 0)
-        keep_headers(datagram, packet, fragment->next_at);
+        keep_headers(datagram, packet);
     return true;
 }
 
@@ -195,6 +203,8 @@ static void write_headers(uint8_t *ip, const struct gd_datagram *datagram)
 {
     memcpy(ip, datagram->header, datagram->header_len);
     if (!gd_addr_is_v4(&datagram->src)) {
+        ip[0] = (uint8_t)(6 << 4 | datagram->tos >> 4);
+        ip[1] = (uint8_t)(datagram->tos << 4 | (ip[1] & 15));
         ip[datagram->next_at] = datagram->proto;
         gd_put16(ip + 4, (uint16_t)(datagram->header_len - GD_IP6_HEADER + datagram->total));
         return;
@@ -218,6 +228,8 @@ static bool finish(struct gd_stack *stack, struct gd_datagram *datagram, struct 
         packet->ip_len = datagram->header_len;
         packet->l4 = l4;
         packet->l4_len = datagram->total;
+        packet->next_at = datagram->next_at;
+        packet->whole = true;
         packet->tos = datagram->tos;
         packet->ttl = datagram->ttl;
         packet->to_group = datagram->to_group;

@@ -10,14 +10,13 @@
 #define GD_REASSEMBLY_UNITS 8192u               /* of 8 bytes, in 64 KiB */
 #define GD_REASSEMBLY_HEADER 136u               /* what is kept of the headers before the data; longer ones are refused */
 #define GD_REASSEMBLY_LEN 65535u                /* of IPv4's total and IPv6's payload length */
-#define GD_IP6_FRAGMENT_HEADER 8u
 
-/* What a fragment says beside its packet, whose l4 is the fragment's data. */
+/* What a fragment says beside its packet, whose l4 is the fragment's data. In IPv6 the fragment header stands between
+ * ip_len and l4, and next_at is where it is named. */
 struct gd_fragment {
     uint32_t id;
     uint32_t offset; /* bytes */
     bool more;
-    uint32_t next_at; /* IPv6: where the header before the fragment header, counted from packet->ip, names it */
 };
 
 struct gd_datagram {

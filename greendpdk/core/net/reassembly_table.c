@@ -9,6 +9,7 @@
  */
 #include "reassembly.h"
 #include "../stack.h"
+#include "../wire/ip6.h"
 
 #include <stdlib.h>
 

@@ -27,6 +27,7 @@ enum {
     GD_PARAMETER_HEADER = 0, /* a field that is wrong */
     GD_PARAMETER_NEXT = 1,   /* a next header that is unknown */
     GD_PARAMETER_OPTION = 2, /* an option that is unknown */
+    GD_PARAMETER_CHAIN = 3,  /* a first fragment without all headers (RFC 7112 5) */
 };
 
 /* The checksum zero. */
