@@ -87,3 +87,11 @@ struct gd_dhcp_lease {
 struct gd_dhcp_message { uint32_t xid; uint8_t type; bool has_server; ...; };
 bool gd_dhcp_parse(const uint8_t *bytes, uint32_t len, struct gd_dhcp_message *message);
 bool gd_dhcp_parse_lease(const struct gd_dhcp_message *message, struct gd_dhcp_lease *lease);
+struct gd_range { uint32_t start, end; };
+struct gd_islands { struct gd_range *at; uint32_t count, room, bytes; uint32_t recent[...]; int nrecent; };
+bool gd_islands_add(struct gd_islands *islands, uint32_t start, uint32_t end);
+bool gd_islands_have(const struct gd_islands *islands, uint32_t start, uint32_t end);
+void gd_islands_touch(struct gd_islands *islands, uint32_t seq);
+uint32_t gd_islands_join(struct gd_islands *islands, uint32_t seq);
+int gd_islands_report(const struct gd_islands *islands, struct gd_range *blocks, int max);
+void gd_islands_clear(struct gd_islands *islands);

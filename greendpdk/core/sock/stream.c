@@ -80,7 +80,7 @@ int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
         gd_buffer_read(&tcb->rcv, 0, data, count);
     if (flags & MSG_PEEK)
         return count;
-    gd_buffer_consume(&sock->stack->pool, &tcb->rcv, count, tcb->nranges > 0);
+    gd_buffer_consume(&sock->stack->pool, &tcb->rcv, count, tcb->islands.count > 0);
     tcb->was_read = true;
     gd_tcp_tune_read(tcb, count, sock->stack->now);
     if (gd_tcp_window_update_due(tcb))

@@ -17,6 +17,7 @@ void gd_tcb_free(struct gd_tcb *tcb)
     gd_list_remove(&tcb->output_link);
     gd_list_remove(&tcb->accept_link);
     gd_flight_clear(&tcb->flight);
+    gd_islands_clear(&tcb->islands);
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->snd);
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->rcv);
     free(tcb->listener);
@@ -134,7 +135,7 @@ void gd_tcp_close(struct gd_sock *sock)
         return;
     }
     gd_buffer_clear(&sock->stack->pool, &tcb->rcv); /* islands; what comes now is answered by RST */
-    tcb->nranges = 0;
+    gd_islands_clear(&tcb->islands);
     send_fin(tcb);
     if (tcb->state == GD_FIN_WAIT_2)
         gd_tcp_timer_set(tcb, GD_T_FIN_WAIT_2, now + GD_TCP_FIN_TIMEOUT);

@@ -78,7 +78,7 @@ static void fill_header(struct gd_tcb *tcb, struct gd_tcp_header *header, uint64
         header->options.tsval = gd_tcp_now_ms(now) + tcb->ts_offset;
         header->options.tsecr = header->flags & GD_TCP_ACK ? tcb->ts_recent : 0;
     }
-    if ((header->flags & (GD_TCP_SYN | GD_TCP_RST)) == 0 && (tcb->nranges > 0 || tcb->dsack.start != tcb->dsack.end))
+    if ((header->flags & (GD_TCP_SYN | GD_TCP_RST)) == 0 && (tcb->islands.count > 0 || tcb->dsack.start != tcb->dsack.end))
         gd_tcp_fill_sacks(tcb, &header->options);
 }
 

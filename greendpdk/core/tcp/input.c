@@ -57,7 +57,7 @@ static bool is_exact_reset(const struct gd_tcb *tcb, const struct gd_segment *se
 {
     if (segment->seq == tcb->rcv_nxt)
         return true;
-    if (tcb->sack_ok && tcb->nranges > 0 && segment->seq == tcb->ranges[tcb->nranges - 1].end)
+    if (tcb->sack_ok && tcb->islands.count > 0 && segment->seq == tcb->islands.at[tcb->islands.count - 1].end)
         return true;
     return tcb->fin_received && segment->seq == tcb->rcv_nxt - 1;
 }

@@ -58,7 +58,7 @@ static void forget_connection(struct gd_tcb *tcb)
 
     gd_buffer_clear(pool, &tcb->snd);
     gd_buffer_clear(pool, &tcb->rcv);
-    tcb->nranges = 0;
+    gd_islands_clear(&tcb->islands);
     tcb->fin_sent = tcb->fin_received = tcb->rcv_fin = tcb->syn_acked = false;
     tcb->ack_now = tcb->ack_later = tcb->syn_due = tcb->force = tcb->passive = false;
     gd_flight_clear(&tcb->flight);

@@ -86,22 +86,14 @@ void gd_tcp_take_sacks(struct gd_tcb *tcb, const struct gd_segment *segment, str
 
 void gd_tcp_fill_sacks(struct gd_tcb *tcb, struct gd_tcp_options *options)
 {
-    uint8_t room = options->has_ts ? 3 : 4;
-    int recent = -1;
+    int room = options->has_ts ? 3 : 4, count = 0;
 
     options->nsacks = 0;
     if (!tcb->sack_ok)
         return;
     if (tcb->dsack.start != tcb->dsack.end)
-        options->sacks[options->nsacks++] = tcb->dsack;
+        options->sacks[count++] = tcb->dsack;
     tcb->dsack = (struct gd_range){0, 0};
-    for (int i = 0; i < tcb->nranges; i++)
-        if (gd_seq_le(tcb->ranges[i].start, tcb->last_range) && gd_seq_lt(tcb->last_range, tcb->ranges[i].end))
-            recent = i;
-    if (recent >= 0)
-        options->sacks[options->nsacks++] = tcb->ranges[recent];
-    /* The rest from the right: RFC 2018 4 asks for the most recent, and those most often stand there. */
-    for (int i = tcb->nranges - 1; i >= 0 && options->nsacks < room; i--)
-        if (i != recent)
-            options->sacks[options->nsacks++] = tcb->ranges[i];
+    count += gd_islands_report(&tcb->islands, &options->sacks[count], room - count);
+    options->nsacks = (uint8_t)count;
 }

@@ -5,7 +5,7 @@
  *   ─────┼─────────────────────┼─────────────┼───         ─────┼───────┬──┬──────┬──┬─────┼───
  *        │ flight (flight.h)   │  may send   │                 │  gap  │▓▓│ gap  │▓▓│ free│
  *        │                     │                               └ rcv.len bytes before it wait for recv
- *   buffer head = snd_una (iss + 1 while the SYN is unacknowledged); ▓ = ranges[], already in the buffer
+ *   buffer head = snd_una (iss + 1 while the SYN is unacknowledged); ▓ = islands, already in the buffer
  */
 #ifndef GD_TCP_TCP_H
 #define GD_TCP_TCP_H
@@ -16,6 +16,7 @@
 #include "cc.h"
 #include "ecn.h"
 #include "flight.h"
+#include "islands.h"
 #include "tune.h"
 
 #define GD_MS 1000000ull
@@ -34,7 +35,6 @@
 #define GD_TCP_MSS_DEFAULT 536u          /* RFC 9293 3.7.1, IPv4 */
 #define GD_TCP_MSS_DEFAULT6 1220u        /* and IPv6 */
 #define GD_TCP_MSS_MIN 88u               /* Linux TCP_MIN_MSS */
-#define GD_TCP_RANGES 16                 /* islands out of order that one connection remembers */
 #define GD_TCP_CHALLENGE_PAUSE (500 * GD_MS) /* Linux tcp_invalid_ratelimit, each connection (RFC 5961 7) */
 #define GD_TCP_BUFFER 131072u            /* SO_SNDBUF, SO_RCVBUF as shown, until tuned: Linux's tcp_rmem[1] */
 #define GD_TCP_BUFFER_AUTO (6u << 20)    /* bytes that tuning goes up to: Linux's tcp_rmem[2] */
@@ -168,9 +168,7 @@ struct gd_tcb {
     struct gd_list output_link; /* in stack->output */
     struct gd_buffer snd, rcv;
     struct gd_tune tune;
-    int nranges;
-    struct gd_range ranges[GD_TCP_RANGES];
-    uint32_t last_range;     /* a number in the range that changed last: it is reported first (RFC 2018 4) */
+    struct gd_islands islands;
     struct gd_range dsack;   /* a duplicate to report once (RFC 2883); start == end: none */
 
     struct gd_listener *listener; /* LISTEN only, owned */

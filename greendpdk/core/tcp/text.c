@@ -6,39 +6,10 @@
 
 #include <errno.h>
 
-/* Adds [start, end) to the sorted islands and joins those that touch. False: no room for one more. */
-static bool remember(struct gd_tcb *tcb, uint32_t start, uint32_t end)
-{
-    struct gd_range *ranges = tcb->ranges;
-    int first = 0, last;
-
-    while (first < tcb->nranges && gd_seq_lt(ranges[first].end, start))
-        first++;
-    last = first; /* [first, last) touch the new one */
-    while (last < tcb->nranges && gd_seq_le(ranges[last].start, end)) {
-        start = gd_seq_min(start, ranges[last].start);
-        end = gd_seq_max(end, ranges[last].end);
-        last++;
-    }
-    if (first == last && tcb->nranges == GD_TCP_RANGES)
-        return false;
-    memmove(&ranges[first + 1], &ranges[last], (size_t)(tcb->nranges - last) * sizeof(ranges[0]));
-    tcb->nranges += 1 - (last - first);
-    ranges[first] = (struct gd_range){start, end};
-    return true;
-}
-
 /* rcv_nxt moves to seq, and over the islands that it reaches. */
 static void advance(struct gd_tcb *tcb, uint32_t seq)
 {
-    int joined = 0;
-
-    while (joined < tcb->nranges && gd_seq_le(tcb->ranges[joined].start, seq)) {
-        seq = gd_seq_max(seq, tcb->ranges[joined].end);
-        joined++;
-    }
-    memmove(&tcb->ranges[0], &tcb->ranges[joined], (size_t)(tcb->nranges - joined) * sizeof(tcb->ranges[0]));
-    tcb->nranges -= joined;
+    seq = gd_islands_join(&tcb->islands, seq);
     gd_buffer_extend(&tcb->rcv, seq - tcb->rcv_nxt);
     tcb->rcv_nxt = seq;
 }
@@ -95,30 +66,20 @@ static bool store(struct gd_tcb *tcb, const struct gd_segment *segment)
     return false;
 }
 
-static bool is_known(const struct gd_tcb *tcb, uint32_t start, uint32_t end)
-{
-    for (int i = 0; i < tcb->nranges; i++)
-        if (gd_seq_le(tcb->ranges[i].start, start) && gd_seq_ge(tcb->ranges[i].end, end))
-            return true;
-    return false;
-}
-
 static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     struct gd_stats *stats = &tcb->sock.stack->stats;
 
-    if (is_known(tcb, segment->seq, segment->seq + segment->len)) { /* RFC 2883 4.2 */
+    if (gd_islands_have(&tcb->islands, segment->seq, segment->seq + segment->len)) { /* RFC 2883 4.2 */
         gd_count(stats, GD_STAT_tcp_drop_duplicate);
         tcb->dsack = (struct gd_range){segment->seq, segment->seq + segment->len};
-        tcb->last_range = segment->seq;
+        gd_islands_touch(&tcb->islands, segment->seq);
         segment->answered = true;
         gd_tcp_ack_at_once(tcb, now);
         return;
     }
     if (store(tcb, segment)) {
-        bool kept = remember(tcb, segment->seq, segment->seq + segment->len);
-
-        tcb->last_range = segment->seq;
+        bool kept = gd_islands_add(&tcb->islands, segment->seq, segment->seq + segment->len);
 
         gd_count(stats, kept ? GD_STAT_tcp_out_of_order : GD_STAT_tcp_drop_out_of_order);
     }
@@ -128,7 +89,7 @@ static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_
 
 bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
-    bool had_gap = tcb->nranges > 0;
+    bool had_gap = tcb->islands.count > 0;
     uint32_t before = tcb->rcv_nxt;
 
     if (segment->len == 0)
