@@ -16,6 +16,9 @@ class _Lib:
     GD_RDHUP: Final = 4
     GD_HUP: Final = 8
     GD_ERR: Final = 16
+    GD_COOKIES_WHEN_FULL: Final = 0
+    GD_COOKIES_NEVER: Final = 1
+    GD_COOKIES_ALWAYS: Final = 2
     GD_ECN_ASK: Final = 1
     GD_ECN_ANSWER: Final = 2
     GD_ECN_OFF: Final = 3

@@ -24,12 +24,19 @@ enum {
 };
 
 /* -- one stack ----------------------------------------------------------------------------- */
+enum {
+    GD_COOKIES_WHEN_FULL = 0, /* a cookie (RFC 4987), as Linux by default */
+    GD_COOKIES_NEVER = 1,     /* nothing */
+    GD_COOKIES_ALWAYS = 2,    /* each SYN gets one, the queue is not used */
+};
+
 struct gd_config {
     uint8_t seed[32];        /* keys of ISN, ports, hashes; from os.urandom, zeros in fuzzers */
     uint64_t buffer_cap;     /* bytes of all socket buffers together; 0: the default, 256 MiB */
     uint32_t buffer_max;     /* bytes that SO_SNDBUF and SO_RCVBUF can set; 0: 64 MiB, more is cut to it */
     uint32_t time_wait_cap;  /* TIME-WAIT entries; 0: 65,536 */
-    uint32_t syn_cap;        /* half-open connections, all listeners; 0: 4,096 */
+    uint32_t syn_cap;        /* half-open connections, all listeners (each: its backlog); 0: 4,096 */
+    uint32_t syn_cookies;    /* GD_COOKIES_: what a SYN gets when the SYN queue is full */
     uint32_t time_wait_ms;   /* 0: 60,000 as Linux */
     uint32_t delayed_ack_ms; /* 0: 40 as Linux */
     uint32_t burst_rounds;   /* receive bursts in one poll, each port; 0: 8 */

@@ -17,7 +17,7 @@ struct gd_stack {
     struct gd_config config; /* defaults filled in */
     uint64_t now;            /* the last poll's; coarse, for timers set by calls between polls */
     struct gd_random random;
-    struct gd_key hash_key, isn_key, port_key, label_key;
+    struct gd_key hash_key, isn_key, cookie_key, port_key, label_key;
     struct gd_wheel wheel;
     struct gd_stats stats;
     struct gd_chunk_pool pool;

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields
 
 # Fields of struct gd_config that a script may set.
 ENGINE = (
-    "buffer_cap", "buffer_max", "time_wait_cap", "syn_cap", "time_wait_ms", "delayed_ack_ms", "burst_rounds", "ecn",
+    "buffer_cap", "buffer_max", "time_wait_cap", "syn_cap", "syn_cookies", "time_wait_ms", "delayed_ack_ms",
+    "burst_rounds", "ecn",
 )  # fmt: skip
 
 

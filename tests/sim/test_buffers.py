@@ -16,8 +16,10 @@ GIGABIT = 1_000_000_000
 
 def sizes(client: Endpoint, server: Endpoint) -> tuple[int, int]:
     """Return the sender's SO_SNDBUF and the receiver's SO_RCVBUF."""
-    sent, received = (end.getsockopt(socket.SOL_SOCKET, name) for end, name in
-                      ((client, socket.SO_SNDBUF), (server, socket.SO_RCVBUF)))
+    sent, received = (
+        end.getsockopt(socket.SOL_SOCKET, name)
+        for end, name in ((client, socket.SO_SNDBUF), (server, socket.SO_RCVBUF))
+    )
     assert isinstance(sent, int) and isinstance(received, int)
     return sent, received
 

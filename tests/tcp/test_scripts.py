@@ -26,9 +26,12 @@ def test_script(path: Path) -> None:
     play(path)
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+@pytest.mark.parametrize("path", [path for path in SCRIPTS if path.parent.name != "cookies"], ids=name_of)
 def test_script_where_our_sequence_numbers_wrap(path: Path) -> None:
-    """The same at an hour at which the stack chooses an ISN just below 2^32; the peer's numbers start at 1,000."""
+    """The same at an hour at which the stack chooses an ISN just below 2^32; the peer's numbers start at 1,000.
+
+    A SYN cookie is no number of the clock.
+    """
     start = 1000 * 10**9
     isn = play(path, start=start, remote_isn=1000).first_isn
     if isn is None:  # nothing was opened: no number to wrap

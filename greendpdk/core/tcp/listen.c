@@ -1,28 +1,45 @@
 /* LISTEN: a SYN makes a half-open connection (SYN queue), its last ACK a connection (accept queue).
- * Called by tcp/input.c, close.c; calls tcp/request.c's SYN-ACK, sock/demux.c.
+ * Called by tcp/input.c, cookie.c, close.c; calls tcp/request.c's SYN-ACK, cookie.c, sock/demux.c.
  *
- *   SYN ─► requests (stack-wide cap) ─► ACK ─► accept_queue (backlog + 1, as Linux) ─► accept()
+ *   SYN ─┬► requests (backlog, and a cap of all listeners') ─┬► ACK ─► accept_queue (backlog + 1, as Linux) ─► accept()
+ *        └► full: a cookie goes out, nothing is kept ────────┘
  */
 #include "tcp.h"
-#include "window.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
+
+#define GD_SYN_QUEUE_MIN 8u /* half-open connections of a listener whose backlog is smaller */
 
 static bool full(const struct gd_tcb *listener)
 {
     return listener->listener->queued > listener->listener->backlog; /* Linux's sk_acceptq_is_full */
 }
 
-/* RFC 9293 3.10.7.2: what a listener makes of a segment that is no SYN. */
-static bool is_syn(struct gd_stack *stack, const struct gd_segment *segment)
+/* As on Linux a listener's SYN queue is as long as its backlog (inet_csk_reqsk_queue_is_full); none has the last
+ * quarter of all that the stack holds, so that a flood to one port leaves the others theirs. */
+static bool syn_queue_full(const struct gd_tcb *listener)
 {
+    const struct gd_stack *stack = listener->sock.stack;
+    uint32_t cap = stack->config.syn_cap, share = cap - cap / 4;
+    uint32_t limit = listener->listener->backlog > GD_SYN_QUEUE_MIN ? listener->listener->backlog : GD_SYN_QUEUE_MIN;
+
+    if (stack->config.syn_cookies == GD_COOKIES_ALWAYS || stack->nrequests >= cap)
+        return true;
+    return listener->listener->half_open >= (limit < share ? limit : share);
+}
+
+/* RFC 9293 3.10.7.2: what a listener makes of a segment that is no SYN. */
+static bool is_syn(struct gd_tcb *listener, struct gd_segment *segment, uint64_t now)
+{
+    struct gd_stack *stack = listener->sock.stack;
     uint8_t flags = segment->header.flags;
 
     if (flags & GD_TCP_RST) {
         gd_count(&stack->stats, GD_STAT_tcp_drop_reset);
         return false;
     }
+    if ((flags & (GD_TCP_ACK | GD_TCP_SYN)) == GD_TCP_ACK && gd_tcp_cookie_input(listener, segment, now))
+        return false;
     if (flags & GD_TCP_ACK) {
         gd_count(&stack->stats, GD_STAT_tcp_drop_state);
         gd_tcp_reset_segment(stack, segment);
@@ -38,26 +55,15 @@ static bool is_syn(struct gd_stack *stack, const struct gd_segment *segment)
 static struct gd_request *new_request(struct gd_tcb *listener, const struct gd_segment *segment, uint64_t now)
 {
     struct gd_stack *stack = listener->sock.stack;
-    struct gd_request *request = calloc(1, sizeof(*request));
+    struct gd_request *request = malloc(sizeof(*request));
 
     if (request == NULL)
         return NULL;
-    request->flow.kind = GD_FLOW_REQUEST;
-    request->flow.proto = IPPROTO_TCP;
-    request->flow.local = (struct gd_endpoint){segment->packet->dst, segment->header.destination};
-    request->flow.remote = (struct gd_endpoint){segment->packet->src, segment->header.source};
-    request->listener = listener;
-    request->irs = segment->seq;
-    request->options = segment->header.options;
-    request->ecn = gd_ecn_is_asked(stack, segment);
-    request->ts_recent = segment->header.options.tsval;
-    request->snd_wnd = segment->header.window;
-    request->window = gd_tcp_syn_window(&listener->sock.options);
-    request->rcv_wscale = gd_tcp_window_shift(&listener->sock.options);
+    gd_tcp_request_init(request, listener, segment);
     request->iss = gd_tcp_isn(stack, &request->flow, now);
-    request->ts_offset = gd_tcp_ts_offset(stack, &request->flow);
     gd_flow_insert(stack, &request->flow);
     gd_list_append(&listener->listener->requests, &request->link);
+    listener->listener->half_open++;
     stack->nrequests++;
     return request;
 }
@@ -67,14 +73,17 @@ void gd_tcp_listener_input(struct gd_tcb *listener, struct gd_segment *segment, 
     struct gd_stack *stack = listener->sock.stack;
     struct gd_request *request;
 
-    if (!is_syn(stack, segment))
+    if (!is_syn(listener, segment, now))
         return;
     if (full(listener)) {
         gd_count(&stack->stats, GD_STAT_tcp_drop_accept_queue);
         return;
     }
-    if (stack->nrequests >= stack->config.syn_cap) {
-        gd_count(&stack->stats, GD_STAT_tcp_drop_syn_queue);
+    if (syn_queue_full(listener)) {
+        if (stack->config.syn_cookies == GD_COOKIES_NEVER)
+            gd_count(&stack->stats, GD_STAT_tcp_drop_syn_queue);
+        else
+            gd_tcp_cookie_send(listener, segment, now);
         return;
     }
     request = new_request(listener, segment, now);
@@ -116,7 +125,9 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     gd_tcp_take_options(tcb, &request->options, now);
     tcb->ts_recent = request->ts_recent;
     tcb->ecn.ok = request->ecn;
-    if (request->retries == 0)
+    if (request->cookie)
+        tcb->rto = GD_TCP_RTO_FIRST; /* when the SYN-ACK was sent is forgotten: no sample */
+    else if (request->retries == 0)
         gd_tcp_rtt_sample(tcb, now - request->sent_at);
     else
         tcb->rto = 3 * GD_S; /* RFC 6298 5.7 */
@@ -137,7 +148,8 @@ void gd_tcp_request_done(struct gd_stack *stack, struct gd_request *request, str
         gd_count(&stack->stats, GD_STAT_tcp_drop_memory);
         return;
     }
-    gd_request_free(stack, request);
+    if (!request->cookie)
+        gd_request_free(stack, request);
     gd_flow_insert(stack, &tcb->sock.flow);
     gd_bind_inherit(&tcb->sock.flow, listener->sock.flow.holders, listener->sock.options.reuseaddr);
     tcb->parent = listener;

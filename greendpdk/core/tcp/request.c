@@ -1,9 +1,26 @@
 /* A half-open connection: its SYN-ACK, sent again until the handshake's last ACK comes (SYN-RECEIVED, passive).
- * Called by tcp/listen.c, input.c, the timing wheel; calls tcp/emit.c, listen.c.
+ * Called by tcp/listen.c, cookie.c, input.c, the timing wheel; calls tcp/emit.c, listen.c.
  */
 #include "tcp.h"
+#include "window.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
+
+void gd_tcp_request_init(struct gd_request *request, struct gd_tcb *listener, const struct gd_segment *segment)
+{
+    *request = (struct gd_request){.listener = listener, .irs = segment->seq, .options = segment->header.options};
+    request->flow.kind = GD_FLOW_REQUEST;
+    request->flow.proto = IPPROTO_TCP;
+    request->flow.local = (struct gd_endpoint){segment->packet->dst, segment->header.destination};
+    request->flow.remote = (struct gd_endpoint){segment->packet->src, segment->header.source};
+    request->ts_recent = segment->header.options.tsval;
+    request->ts_offset = gd_tcp_ts_offset(listener->sock.stack, &request->flow);
+    request->ecn = gd_ecn_is_asked(listener->sock.stack, segment);
+    request->snd_wnd = segment->header.window;
+    request->window = gd_tcp_syn_window(&listener->sock.options);
+    request->rcv_wscale = gd_tcp_window_shift(&listener->sock.options);
+}
 
 static void fill_options(const struct gd_request *request, struct gd_tcp_options *options, uint64_t now)
 {
@@ -18,11 +35,11 @@ static void fill_options(const struct gd_request *request, struct gd_tcp_options
     options->wscale = request->rcv_wscale;
     options->has_ts = request->options.has_ts;
     options->sack_ok = request->options.sack_ok;
-    options->tsval = gd_tcp_now_ms(now) + request->ts_offset;
+    options->tsval = request->cookie ? gd_tcp_cookie_tsval(request, now) : gd_tcp_now_ms(now) + request->ts_offset;
     options->tsecr = request->ts_recent;
 }
 
-static void send_segment(struct gd_stack *stack, struct gd_request *request, uint8_t flags, uint64_t now)
+void gd_tcp_request_answer(struct gd_stack *stack, struct gd_request *request, uint8_t flags, uint64_t now)
 {
     const struct gd_options *options = &request->listener->sock.options;
     struct gd_loose loose = {.local = &request->flow.local,
@@ -55,7 +72,7 @@ static void on_timer(struct gd_timer *timer, uint64_t now)
     }
     request->retries++;
     gd_count(&stack->stats, GD_STAT_tcp_retransmits);
-    send_segment(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
+    gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
     gd_timer_set(&stack->wheel, timer, now + (GD_TCP_RTO_FIRST << request->retries));
 }
 
@@ -63,7 +80,7 @@ void gd_tcp_request_start(struct gd_stack *stack, struct gd_request *request, ui
 {
     gd_timer_init(&request->timer, on_timer);
     request->sent_at = now;
-    send_segment(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
+    gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
     gd_timer_set(&stack->wheel, &request->timer, now + GD_TCP_RTO_FIRST);
 }
 
@@ -72,6 +89,7 @@ void gd_request_free(struct gd_stack *stack, struct gd_request *request)
     gd_timer_cancel(&stack->wheel, &request->timer);
     gd_flow_remove(stack, &request->flow);
     gd_list_remove(&request->link);
+    request->listener->listener->half_open--;
     stack->nrequests--;
     free(request);
 }
@@ -79,7 +97,7 @@ void gd_request_free(struct gd_stack *stack, struct gd_request *request)
 static void challenge(struct gd_stack *stack, struct gd_request *request, uint64_t now)
 {
     if (gd_tcp_may_challenge(stack, &request->challenged_at, now))
-        send_segment(stack, request, GD_TCP_ACK, now);
+        gd_tcp_request_answer(stack, request, GD_TCP_ACK, now);
 }
 
 /* RFC 9293 3.10.7.4 and RFC 5961 for SYN-RECEIVED, as far as a request needs them. False: dealt with. */
@@ -100,7 +118,7 @@ static bool acceptable(struct gd_stack *stack, struct gd_request *request, struc
         return false;
     }
     if ((flags & (GD_TCP_SYN | GD_TCP_ACK)) == GD_TCP_SYN && segment->seq == request->irs) {
-        send_segment(stack, request, GD_TCP_SYN | GD_TCP_ACK, now); /* our SYN-ACK was lost */
+        gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now); /* our SYN-ACK was lost */
         return false;
     }
     if (old || !inside || (flags & GD_TCP_SYN)) {

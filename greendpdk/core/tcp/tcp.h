@@ -89,7 +89,9 @@ struct gd_listener {
     uint32_t backlog;
     uint32_t queued;       /* in accept_queue */
     struct gd_list accept_queue; /* struct gd_tcb.accept_link */
+    uint32_t half_open;          /* in requests */
     struct gd_list requests;     /* struct gd_request.link */
+    uint64_t cookie_at;          /* when the last SYN cookie was sent; 0: never */
 };
 
 struct gd_tcb {
@@ -189,6 +191,7 @@ struct gd_request {
     uint16_t window;    /* that the SYN-ACK offers */
     uint8_t rcv_wscale; /* and its shift */
     bool ecn;           /* agreed to */
+    bool cookie;        /* in no list or table, and not from malloc: made for one SYN cookie (cookie.c) */
     uint64_t sent_at, challenged_at;
 };
 
@@ -280,12 +283,24 @@ void gd_tcp_update_mss(struct gd_tcb *tcb);
 /* listen.c, request.c */
 void gd_tcp_listener_input(struct gd_tcb *listener, struct gd_segment *segment, uint32_t iss_above, uint64_t now);
 void gd_tcp_request_input(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now);
+/* What the segment and the listener say of it; in no list or table yet. */
+void gd_tcp_request_init(struct gd_request *request, struct gd_tcb *listener, const struct gd_segment *segment);
+/* Sends the SYN-ACK, or (without GD_TCP_SYN) an ACK. */
+void gd_tcp_request_answer(struct gd_stack *stack, struct gd_request *request, uint8_t flags, uint64_t now);
 /* Sends the SYN-ACK and starts its timer. */
 void gd_tcp_request_start(struct gd_stack *stack, struct gd_request *request, uint64_t now);
 /* The handshake's last ACK: a connection in the accept queue, which takes the segment's text as well. */
 void gd_tcp_request_done(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now);
 void gd_request_free(struct gd_stack *stack, struct gd_request *request);
 void gd_listener_free(struct gd_tcb *listener, uint64_t now);
+
+/* cookie.c */
+/* Answers a SYN without keeping anything of it. */
+void gd_tcp_cookie_send(struct gd_tcb *listener, const struct gd_segment *segment, uint64_t now);
+/* An ACK that belongs to nobody: true if it brought a cookie back, and is dealt with. */
+bool gd_tcp_cookie_input(struct gd_tcb *listener, struct gd_segment *segment, uint64_t now);
+/* The clock with the options in its low bits. */
+uint32_t gd_tcp_cookie_tsval(const struct gd_request *request, uint64_t now);
 
 /* time_wait.c */
 /* The tcb ends in TIME-WAIT: makes the entry, then done. */

@@ -2,8 +2,8 @@
  * with the congestion window. And the window scale that fits them (RFC 7323 2.3).
  * Called by tcp/text.c, ack.c, open.c, listen.c, sock/stream.c; calls nothing.
  *
- *     the reader takes │◄─ space ─►│◄── copied ──►│     a round trip each. A sender in slow start has twice as much in the
- *     the window must  │           │◄───── 2 × copied + slack ─────►│     next: the window has to be there by then
+ *     the reader takes │◄─ space ─►│◄── copied ──►│   a round trip each; a sender in slow start has twice
+ *     so the window is                            │◄─── 2 × copied + slack ───►│   as much for the next
  *
  * This is dynamic right-sizing (Fisk and Feng) as Linux does it in tcp_rcv_space_adjust, with its figures.
  * A size is what a buffer may come to hold: its chunks come and go with the bytes. It only grows, so no window shrinks.
