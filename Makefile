@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# More words for pytest: make test PYTEST="-k memif"
+# More words for pytest and for the fuzzers: make test PYTEST="-k memif"
 PYTEST ?=
+FUZZ ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
@@ -46,6 +47,11 @@ asan: venv ## run the engine's tests under AddressSanitizer and UBSan
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
 	    $(BIN)/pytest $(SANITIZED) $(PYTEST)
+
+# clang and its libFuzzer are for this alone: make test replays what was found with gcc.
+fuzz: venv ## fuzz the engine with libFuzzer (FUZZ="tcp net --seconds 600"); what breaks is kept in tests/fuzz/corpus
+	@.ci/packages $(PYTHON) clang libclang-rt-dev
+	@$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
 
 bench: build ## measure round trips and throughput
 	@$(BIN)/python benchmarks/bench.py

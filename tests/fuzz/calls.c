@@ -1,0 +1,240 @@
+/* The application under attack: one socket call at a time, as the input says, each with memory of exactly its size.
+ * Called by the targets; calls the engine's public functions.
+ */
+#include "alloc.h"
+#include "host.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define CALL_MAX 70000u /* more than a datagram, and some windows full */
+
+/* Blocks of the harness are its own: calls.c is no part of the engine, so malloc here is not counted. */
+static uint8_t *block(uint32_t len, uint8_t fill)
+{
+    uint8_t *made = malloc(len);
+
+    if (!made)
+        abort();
+    memset(made, fill, len);
+    return made;
+}
+
+static struct gd_addr address(struct input *in)
+{
+    static const uint8_t local[4] = {127, 0, 0, 1}, group[4] = {239, 1, 2, 3}, all[4] = {255, 255, 255, 255};
+    struct gd_addr addr;
+
+    switch (input_below(in, 11)) {
+    case 0:
+        return frame_v4(PEER);
+    case 1:
+        return frame_v4(OURS);
+    case 2:
+        return gd_addr_v4(local);
+    case 3:
+        return gd_addr_v4(group);
+    case 4:
+        return gd_addr_v4(all);
+    case 5:
+        return (struct gd_addr){.b = {[10] = 0xff, [11] = 0xff}};
+    case 6:
+        return (struct gd_addr){.b = {[15] = input_8(in) & 1}};
+    case 7:
+        return frame_global(input_8(in) & 3);
+    case 8:
+        return frame_link_local(input_8(in) & 3);
+    case 9:
+        return (struct gd_addr){.b = {0xff, 0x02, [15] = input_8(in)}};
+    default:
+        addr = frame_v4(input_8(in));
+        return addr.b[15] == WITNESS ? frame_v4(OTHER) : addr;
+    }
+}
+
+static uint16_t port(struct input *in)
+{
+    static const uint16_t ports[] = {0, PORT_OPEN, PORT_UDP, 5000, 5001, 68, 546, 1};
+
+    return ports[input_below(in, sizeof ports / sizeof ports[0])];
+}
+
+static const struct {
+    int level, name;
+} options[] = {
+    {SOL_SOCKET, SO_REUSEADDR},
+    {SOL_SOCKET, SO_REUSEPORT},
+    {SOL_SOCKET, SO_KEEPALIVE},
+    {SOL_SOCKET, SO_LINGER},
+    {SOL_SOCKET, SO_SNDBUF},
+    {SOL_SOCKET, SO_RCVBUF},
+    {SOL_SOCKET, SO_BROADCAST},
+    {SOL_SOCKET, SO_ERROR},
+    {SOL_SOCKET, SO_TYPE},
+    {IPPROTO_TCP, TCP_NODELAY},
+    {IPPROTO_TCP, TCP_CORK},
+    {IPPROTO_TCP, TCP_MAXSEG},
+    {IPPROTO_TCP, TCP_KEEPIDLE},
+    {IPPROTO_TCP, TCP_KEEPINTVL},
+    {IPPROTO_TCP, TCP_KEEPCNT},
+    {IPPROTO_TCP, TCP_QUICKACK},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT},
+    {IPPROTO_TCP, TCP_SYNCNT},
+    {IPPROTO_TCP, TCP_CONGESTION},
+    {IPPROTO_TCP, TCP_INFO},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP},
+    {IPPROTO_TCP, TCP_LINGER2},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+    {IPPROTO_IP, IP_TTL},
+    {IPPROTO_IP, IP_TOS},
+    {IPPROTO_IP, IP_MTU_DISCOVER},
+    {IPPROTO_IP, IP_MULTICAST_TTL},
+    {IPPROTO_IP, IP_MULTICAST_IF},
+    {IPPROTO_IP, IP_MULTICAST_LOOP},
+    {IPPROTO_IP, IP_ADD_MEMBERSHIP},
+    {IPPROTO_IP, IP_DROP_MEMBERSHIP},
+    {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP},
+    {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP},
+    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_MTU},
+    {IPPROTO_IPV6, IPV6_V6ONLY},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_TCLASS},
+    {IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_MULTICAST_IF},
+    {IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+    {IPPROTO_IPV6, IPV6_JOIN_GROUP},
+    {IPPROTO_IPV6, IPV6_LEAVE_GROUP},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+};
+
+static void call_option(struct gd_sock *sock, struct input *in, bool get)
+{
+    uint32_t row = input_below(in, sizeof options / sizeof options[0]);
+    uint8_t how = input_8(in);
+    uint32_t len = how & 0xc0 ? 4 + (how >> 6) * 2u : how & 63;
+    uint8_t *value = block(len, 0);
+
+    if (get) {
+        gd_sock_getsockopt(sock, options[row].level, options[row].name, value, &len);
+    } else {
+        input_bytes(in, value, len);
+        gd_sock_setsockopt(sock, options[row].level, options[row].name, value, len);
+    }
+    free(value);
+}
+
+static void call_send(struct gd_sock *sock, struct input *in, bool to)
+{
+    uint32_t len = input_16(in) % CALL_MAX;
+    int flags = input_below(in, 4) == 0 ? MSG_MORE : MSG_DONTWAIT;
+    uint8_t *data = block(len, 0x5a);
+
+    if (to) {
+        struct gd_addr addr = address(in);
+
+        gd_sock_sendto(sock, data, len, flags & ~MSG_MORE, addr.b, port(in));
+    } else {
+        gd_sock_send(sock, data, len, flags);
+    }
+    free(data);
+}
+
+static void call_recv(struct gd_sock *sock, struct input *in, bool from)
+{
+    static const int flags[] = {0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
+    uint32_t len = input_16(in) % CALL_MAX;
+    int flag = flags[input_below(in, 4)], msg_flags;
+    uint8_t *data = block(len, 0), addr[16];
+    uint16_t remote;
+
+    if (from)
+        gd_sock_recvfrom(sock, data, len, flag, addr, &remote, &msg_flags);
+    else
+        gd_sock_recv(sock, data, len, flag);
+    free(data);
+}
+
+static void call_names(struct gd_sock *sock)
+{
+    uint8_t addr[16];
+    uint16_t number;
+
+    gd_sock_getsockname(sock, addr, &number);
+    gd_sock_getpeername(sock, addr, &number);
+    gd_sock_unread(sock);
+    gd_sock_unacked(sock);
+    gd_sock_ready(sock);
+    gd_sock_state(sock);
+}
+
+static void new_socket(struct host *host, struct input *in)
+{
+    uint8_t kind = input_8(in);
+
+    host_socket(host, kind & 1 ? AF_INET6 : AF_INET, kind & 2 ? SOCK_DGRAM : SOCK_STREAM);
+}
+
+static void take_events(struct host *host)
+{
+    uint32_t pairs[2 * 8];
+
+    gd_stack_events(host->stack, pairs, 8);
+}
+
+void host_call(struct host *host, struct input *in)
+{
+    uint8_t what = input_8(in) % 16, which = input_8(in) % HOST_SOCKS;
+    struct gd_sock *sock = host->socks[which], *accepted;
+    struct gd_addr addr;
+
+    if (what == 0 || !sock) {
+        new_socket(host, in);
+        return;
+    }
+    switch (what) {
+    case 1:
+        addr = address(in);
+        gd_sock_bind(sock, addr.b, port(in));
+        break;
+    case 2:
+        addr = address(in);
+        gd_sock_connect(sock, input_below(in, 8) == 0 ? NULL : addr.b, port(in));
+        break;
+    case 3:
+        gd_sock_listen(sock, (int)(int8_t)input_8(in));
+        break;
+    case 4:
+        if (gd_sock_accept(sock, &accepted) == 0)
+            host_add(host, accepted);
+        break;
+    case 5:
+    case 6:
+        call_send(sock, in, what == 6);
+        break;
+    case 7:
+    case 8:
+        call_recv(sock, in, what == 8);
+        break;
+    case 9:
+        gd_sock_shutdown(sock, (int)input_below(in, 4));
+        break;
+    case 10:
+        host->socks[which] = NULL;
+        gd_sock_close(sock);
+        break;
+    case 11:
+    case 12:
+        call_option(sock, in, what == 12);
+        break;
+    case 13:
+        take_events(host);
+        break;
+    default:
+        call_names(sock);
+    }
+}

@@ -1,0 +1,110 @@
+"""Compile the engine, without DPDK, and a harness of this folder into one program.
+
+Called by the tests of this folder, by fuzz.py and benchmarks/connections.py; calls greendpdk/_build.py for the sources,
+and the compiler. Each object is kept in build/fuzz under a hash of all that went into it.
+"""
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+KEPT = ROOT / "build" / "fuzz"
+COMMON = ["alloc.c", "attack.c", "box.c", "calls.c", "frame.c", "host.c", "pair.c", "pair_calls.c", "peer.c",
+          "scenes_net.c", "scenes_tcp.c"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror"]  # the harness's; the engine is checked where it is built
+# UBSan reports go on unless told otherwise: a report is a failure here.
+SANITIZE = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A compiler and how it is to compile: name stands in the program's file name."""
+
+    name: str
+    compiler: tuple[str, ...]
+    words: tuple[str, ...]
+    link: tuple[str, ...]
+    engine: tuple[str, ...] = ()  # besides, for the engine alone
+
+
+def kind(name: str) -> Kind:
+    """`asan` (gcc, to replay and storm), `plain` (gcc, to measure), `blocks` (gcc, to count), `fuzz` (clang)."""
+    gcc = tuple((os.environ.get("CC") or ("ccache gcc" if shutil.which("ccache") else "gcc")).split())
+    if name == "plain":
+        return Kind(name, gcc, ("-O2",), ())
+    if name == "blocks":  # the compiler calls a function of ours at each basic block
+        return Kind(name, gcc, ("-O2",), (), ("-fsanitize-coverage=trace-pc",))
+    if name == "asan":
+        return Kind(name, gcc, tuple(SANITIZE), tuple(SANITIZE))
+    clang = tuple(os.environ.get("FUZZ_CC", "clang").split())
+    return Kind(name, clang, (*SANITIZE, "-fsanitize=fuzzer-no-link"), (*SANITIZE, "-fsanitize=fuzzer"))
+
+
+def load_maker() -> ModuleType:
+    """Import greendpdk/_build.py alone: the package needs what it builds."""
+    spec = importlib.util.spec_from_file_location("_gd_build", ROOT / "greendpdk" / "_build.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(words: list[str]) -> None:
+    """Run a compiler, which no sanitizer need watch; show what it said if it failed."""
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
+
+
+def digest(paths: list[Path], words: list[str]) -> str:
+    """Hash the files' names and contents, and the words."""
+    sha = hashlib.sha256("\0".join(words).encode())
+    for path in paths:
+        sha.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return sha.hexdigest()[:20]
+
+
+def compile_one(path: Path, words: list[str], headers: list[Path]) -> Path:
+    """Return the object of a C file, compiled if need be."""
+    target = KEPT / "objects" / f"{path.stem}-{digest([path, *headers], words)}.o"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_suffix(f".{os.getpid()}.part")
+        run([*words, "-c", str(path), "-o", str(part)])
+        part.replace(target)
+    return target
+
+
+def program(harness: list[str], how: str) -> Path:
+    """Return the program of the engine and those harness files, beside COMMON."""
+    maker = load_maker()
+    made = kind(how)
+    words = [*made.compiler, "-std=gnu11", "-g", f"-I{ROOT / 'greendpdk'}", *made.words]
+    headers = sorted(path for top in (maker.CORE, HERE) for pattern in ("*.h", "*.def") for path in top.rglob(pattern))
+    engine = [*words, *made.engine, "-DFUZZ_ALLOC_ENGINE", "-include", str(HERE / "alloc.h")]
+    jobs = [(path, engine) for path in maker.sources(False)]
+    jobs += [(HERE / name, [*words, *WARNINGS]) for name in [*COMMON, *harness]]
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(lambda job: compile_one(*job, headers), jobs))
+    link = [*made.compiler, *map(str, objects), *made.link, "-lm"]
+    target = KEPT / f"{Path(harness[0]).stem}-{how}-{digest([], link)}"
+    if not target.exists():
+        part = target.with_suffix(f".{os.getpid()}.part")
+        run([*link, "-o", str(part)])
+        part.replace(target)
+    return target
+
+
+def targets() -> list[str]:
+    """List the fuzz targets: fuzz_<name>.c is one."""
+    return sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.c"))

@@ -1,0 +1,23 @@
+/* What the frame targets attack: a scene is a state of the host, and frames that belong there.
+ * Included by scenes_net.c, scenes_tcp.c and the targets. A new protocol is one more row of a table.
+ */
+#ifndef FUZZ_SCENE_H
+#define FUZZ_SCENE_H
+#include "host.h"
+
+struct scene {
+    const char *name;
+    /* Brings the host into it; NULL: nothing to do. */
+    void (*set)(struct host *host);
+    /* Writes a frame of good will, of up to `variants` kinds; returns its length. */
+    uint32_t (*write)(struct host *host, uint8_t *frame, uint8_t variant);
+};
+
+extern const struct scene scenes_net[], scenes_tcp[];
+extern const uint32_t scenes_net_count, scenes_tcp_count;
+
+/* Runs one input against the scenes of a table (attack.c): its first byte is the scene, its second the mode. */
+void attack(const struct scene *scenes, uint32_t count, const uint8_t *data, size_t size);
+/* One step of it, for the storm, whose host lives on. */
+void attack_step(struct host *host, const struct scene *scene, struct input *in, bool fix);
+#endif
