@@ -1,0 +1,52 @@
+"""A SYN flood from a million sources, in virtual time: connections live on, newcomers get in, memory is bounded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import harness
+import pytest
+
+MS, SYNS = 5000, 200  # a million in five seconds
+
+
+@pytest.fixture(scope="module")
+def flood() -> dict[str, Any]:
+    """Run it once; flood.c says what the figures are."""
+    program = harness.program(["flood.c"], "plain")
+    done = subprocess.run([program, str(MS), str(SYNS)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["spoofed"] == 1_000_000
+    return found
+
+
+@pytest.mark.slow
+def test_no_established_connection_breaks_under_a_flood_of_syns(flood: dict[str, Any]) -> None:
+    assert flood["ends_alive"] == 200
+
+
+@pytest.mark.slow
+def test_goodput_under_a_flood_of_syns_is_at_least_half(flood: dict[str, Any]) -> None:
+    assert flood["flood_bytes"] >= flood["calm_bytes"] / 2
+    assert flood["calm_bytes"] > 500_000_000  # of the 625 MB that the wire could carry
+
+
+@pytest.mark.slow
+def test_memory_under_a_flood_of_syns_is_bounded(flood: dict[str, Any]) -> None:
+    """Half-open ones up to their cap, with 64 bytes each for malloc and tables; and a few buffers more or less."""
+    assert flood["most_half_open"] <= flood["cap"]
+    assert flood["peak_flood"] - flood["peak_calm"] <= flood["cap"] * (flood["bytes_each"] + 64) + (1 << 20)
+
+
+@pytest.mark.slow
+def test_newcomers_get_in_during_a_flood_of_syns_by_cookies_alone(flood: dict[str, Any]) -> None:
+    """As long as the engine has no SYN cookies, a full SYN queue shuts the door."""
+    if flood["cookies"]:
+        assert flood["newcomers_in"] == flood["newcomers"] == 100
+    else:
+        assert flood["newcomers_in"] < 10
+        assert flood["dropped_syns"] > 500_000
