@@ -40,7 +40,8 @@ def merge(target: str, folders: list[Path]) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     program = str(harness.program([f"fuzz_{target}.c"], "fuzz"))
     sources = [str(folder) for folder in [kept, *folders, harness.KEPT / "corpus" / target] if folder.is_dir()]
-    subprocess.run([program, "-merge=1", "-verbosity=0", str(fresh), *sources], check=True)
+    words = [program, "-merge=1", "-use_counters=0", "-verbosity=0", str(fresh), *sources]  # code, not how often it ran
+    subprocess.run(words, check=True)
     for path in kept.iterdir():
         if not path.name.startswith(("crash-", "timeout-", "leak-", "oom-")):
             path.unlink()
