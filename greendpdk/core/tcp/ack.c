@@ -195,7 +195,7 @@ static void take_news(struct gd_tcb *tcb, const struct gd_segment *segment, uint
         acked.delivered = tcb->mss;
     }
     acked.echo = gd_ecn_is_echo(tcb, segment);
-    if (acked.bytes > 0 || acked.delivered > 0 || acked.dsack || acked.echo)
+    if (acked.bytes > 0 || acked.delivered > 0 || acked.dsack || acked.echo || tcb->probing)
         gd_tcp_recover(tcb, segment, &acked, now);
     if (acked.bytes > 0)
         after_new_ack(tcb, now);

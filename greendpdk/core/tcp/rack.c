@@ -135,13 +135,16 @@ void gd_tcp_on_probe(struct gd_tcb *tcb, uint64_t now)
     gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
 }
 
-/* RFC 8985 7.4: the probe itself has repaired a loss that nothing else tells of. */
+/* RFC 8985 7.4.2: an ACK beyond the probe and no DSACK of it: it has repaired a loss that nothing else tells of. An ACK of
+ * just the probe may be late for the first sending: the DSACK that says so comes with the next. */
 void gd_tcp_probe_acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now)
 {
     if (!tcb->probing || gd_seq_lt(tcb->snd_una, tcb->probe_end))
         return;
+    if (tcb->snd_una == tcb->probe_end && tcb->probe_resent && acked->bytes > 0 && !acked->dsack)
+        return;
     tcb->probing = false;
-    if (!tcb->probe_resent || acked->dsack || tcb->recovery != GD_OPEN)
+    if (!tcb->probe_resent || acked->dsack || acked->bytes == 0 || tcb->recovery != GD_OPEN)
         return;
     tcb->cc->lost(tcb, now);
     tcb->cwnd = tcb->ssthresh;

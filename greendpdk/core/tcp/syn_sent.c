@@ -51,6 +51,8 @@ void gd_tcp_established(struct gd_tcb *tcb, uint64_t now)
     if (tcb->sock.shut_wr) /* the user was faster than the handshake */
         gd_tcp_become(tcb, GD_FIN_WAIT_1);
     tcb->ever_connected = true;
+    tcb->min_rtt = tcb->srtt; /* the handshake's: what is acknowledged faster was not sent again in time (RACK) */
+    tcb->min_rtt_at = now;
     tcb->retries = 0;
     tcb->resent_ts = gd_tcp_now_ms(now) + tcb->ts_offset;
     gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
