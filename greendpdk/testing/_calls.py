@@ -83,7 +83,7 @@ class Calls:
         except WouldBlock:
             raise self.player.error("the call blocks; give it a time to end: +0...0.1") from None
         except OSError as error:
-            return -1, errno.errorcode.get(error.errno or 0, str(error.errno))
+            return -1, errno_name(error)
 
     def retry(self) -> bool:
         """Try the blocked call again; tell if it has ended, so that there may be something to send."""
@@ -100,7 +100,7 @@ class Calls:
                 raise player.error(f"{pending.call.name} still blocks") from None
             return sent_before != [file.sent + file.received for file in self.files.values()]
         except OSError as error:
-            outcome = -1, errno.errorcode.get(error.errno or 0, str(error.errno))
+            outcome = -1, errno_name(error)
         self.pending, self.wake_at = None, NEVER
         held, player.statement = player.statement, pending.statement
         if late or player.clock.now < pending.end - player.tolerance:
@@ -360,6 +360,13 @@ class Calls:
 
 class WouldBlock(Exception):
     """The call cannot end yet."""
+
+
+def errno_name(error: OSError) -> str:
+    """Return an errno's name as a script has it."""
+    if error.errno == errno.EOPNOTSUPP:  # Python's table says ENOTSUP, which is the same number
+        return "EOPNOTSUPP"
+    return errno.errorcode.get(error.errno or 0, str(error.errno))
 
 
 def option_bytes(value: Expr) -> bytes:

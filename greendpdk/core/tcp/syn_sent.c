@@ -22,8 +22,8 @@ void gd_tcp_update_mss(struct gd_tcb *tcb)
         mss = mtu - headers;
     if (tcb->sock.options.maxseg != 0 && mss > tcb->sock.options.maxseg)
         mss = tcb->sock.options.maxseg;
-    if (mss < GD_TCP_MSS_MIN)
-        mss = GD_TCP_MSS_MIN;
+    if (mss < GD_TCP_SND_MSS_MIN)
+        mss = GD_TCP_SND_MSS_MIN;
     tcb->mss = mss - (tcb->ts_ok ? 12u : 0u);
 }
 

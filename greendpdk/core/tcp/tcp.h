@@ -34,7 +34,8 @@
 #define GD_TCP_WSCALE_MAX 14             /* RFC 7323 2.3 */
 #define GD_TCP_MSS_DEFAULT 536u          /* RFC 9293 3.7.1, IPv4 */
 #define GD_TCP_MSS_DEFAULT6 1220u        /* and IPv6 */
-#define GD_TCP_MSS_MIN 88u               /* Linux TCP_MIN_MSS */
+#define GD_TCP_MSS_MIN 88u               /* Linux TCP_MIN_MSS: the least TCP_MAXSEG */
+#define GD_TCP_SND_MSS_MIN 48u           /* Linux tcp_min_snd_mss: what a peer may ask for at the least */
 #define GD_TCP_CHALLENGE_PAUSE (500 * GD_MS) /* Linux tcp_invalid_ratelimit, each connection (RFC 5961 7) */
 #define GD_TCP_BUFFER 131072u            /* SO_SNDBUF, SO_RCVBUF as shown, until tuned: Linux's tcp_rmem[1] */
 #define GD_TCP_BUFFER_AUTO (6u << 20)    /* bytes that tuning goes up to: Linux's tcp_rmem[2] */

@@ -146,7 +146,8 @@ static void on_keepalive(struct gd_tcb *tcb, uint64_t now)
         gd_tcp_timer_set(tcb, GD_T_KEEPALIVE, now < idle_until ? idle_until : now + options->keepidle_s * GD_S);
         return;
     }
-    if (tcb->probes >= options->keepcnt) {
+    if (options->user_timeout_ms != 0 ? tcb->probes > 0 && now - tcb->last_received_at >= options->user_timeout_ms * GD_MS
+                                      : tcb->probes >= options->keepcnt) { /* tcp(7): the one overrides the other */
         give_up(tcb, now);
         return;
     }

@@ -10,8 +10,8 @@ enum { KIND_END = 0, KIND_NOP = 1, KIND_MSS = 2, KIND_WSCALE = 3, KIND_SACK_OK =
 static void take_option(uint8_t kind, const uint8_t *body, uint32_t len, struct gd_tcp_options *options)
 {
     if (kind == KIND_MSS && len == 2) {
-        options->has_mss = true;
         options->mss = gd_get16(body);
+        options->has_mss = options->mss != 0; /* as Linux: zero is none */
     } else if (kind == KIND_WSCALE && len == 1) {
         options->has_wscale = true;
         options->wscale = body[0] > 14 ? 14 : body[0]; /* RFC 7323 2.3 */
