@@ -37,7 +37,7 @@ static void set_defaults(struct gd_config *config)
 static void set_keys(struct gd_stack *stack)
 {
     struct gd_key *keys[] = {&stack->hash_key, &stack->isn_key, &stack->port_key, &stack->random.key,
-                             &stack->label_key, &stack->cookie_key};
+                             &stack->label_key, &stack->cookie_key, &stack->fragment_key};
     struct gd_key seed[2];
 
     memcpy(seed, stack->config.seed, sizeof(seed));

@@ -11,13 +11,15 @@
 
 #define GD_NETIFS 16
 #define GD_ROUTES 64
+#define GD_PMTUS 256u
+#define GD_FRAGMENT_IDS 256u
 #define GD_NEIGHS 1024 /* entries; the oldest that nothing waits for gives way */
 
 struct gd_stack {
     struct gd_config config; /* defaults filled in */
     uint64_t now;            /* the last poll's; coarse, for timers set by calls between polls */
     struct gd_random random;
-    struct gd_key hash_key, isn_key, cookie_key, port_key, label_key;
+    struct gd_key hash_key, isn_key, cookie_key, port_key, label_key, fragment_key;
     struct gd_wheel wheel;
     struct gd_stats stats;
     struct gd_chunk_pool pool;
@@ -34,6 +36,8 @@ struct gd_stack {
     uint32_t icmp_spent;               /* tokens out of the error rate limit's bucket, ... */
     uint64_t icmp_spent_at;            /* ... and when they were last counted */
     struct gd_reassembly reassembly;
+    uint32_t fragment_ids[GD_FRAGMENT_IDS]; /* counters that next_id in net/fragment.c hides */
+    struct gd_pmtu pmtus[GD_PMTUS];         /* sets of 4 by hash of the address */
 
     struct gd_table flows; /* struct gd_flow by 4-tuple */
     struct gd_table listeners; /* struct gd_sock by (protocol, local port) */

@@ -15,6 +15,7 @@ MORE = {
     "F_GETFL": 3,
     "F_SETFL": 4,
     "SOL_TCP": 6,
+    "IP_MTU_DISCOVER": 10,
     "SIOCINQ": 0x541B,
     "SIOCOUTQ": 0x5411,
     "FIONREAD": 0x541B,

@@ -1,5 +1,5 @@
 /* ICMP for IPv4: echo, errors in, errors out (RFC 792, RFC 1122 3.2.2, RFC 1812 4.3.2).
- * Called by net/ip4.c, net/reassembly_table.c, sock/dgram_input.c; calls net/ip.c, net/report.c.
+ * Called by net/ip4.c, net/reassembly_table.c, sock/dgram_input.c; calls net/ip.c, fragment.c, pmtu.c, report.c.
  */
 #include "../wire/icmp4.h"
 #include "../stack.h"
@@ -101,6 +101,22 @@ static void checksum(uint8_t *l4, uint32_t len)
     gd_put16(l4 + 2, gd_checksum_finish(gd_checksum_add(0, l4, len)));
 }
 
+/* It came in fragments, and goes so. */
+static void echo_in_parts(struct gd_stack *stack, const struct gd_packet *packet, const struct gd_ip_fields *fields,
+                          struct gd_dst *dst)
+{
+    const uint8_t *data = packet->l4 + GD_ICMP4_HEADER;
+    uint32_t len = packet->l4_len - GD_ICMP4_HEADER;
+    uint8_t head[GD_ICMP4_HEADER];
+
+    gd_icmp4_write(head, GD_ICMP4_ECHO_REPLY, 0, gd_get32(packet->l4 + 4));
+    gd_put16(head + 2, gd_checksum_finish(gd_checksum_add(gd_checksum_add(0, head, sizeof head), data, len)));
+    if (gd_ip_fragment(stack, dst, fields, gd_path_mtu(stack, dst, fields->dst), head, data, len) < 0)
+        gd_count(&stack->stats, GD_STAT_icmp_drop_output);
+    else
+        gd_count(&stack->stats, GD_STAT_icmp_out);
+}
+
 /* RFC 1122 3.2.2.6: the data comes back, from the address that was asked. */
 static void echo(struct gd_stack *stack, const struct gd_packet *packet)
 {
@@ -117,9 +133,9 @@ static void echo(struct gd_stack *stack, const struct gd_packet *packet)
         gd_count(&stack->stats, GD_STAT_ip4_drop_no_route);
         return;
     }
-    if (packet->l4_len > out.room) { /* it came by a link of larger MTU than it would leave by */
-        gd_count(&stack->stats, GD_STAT_icmp_drop_malformed);
+    if (packet->l4_len > out.room || GD_IP4_HEADER + packet->l4_len > gd_path_mtu(stack, &dst, &packet->src)) {
         gd_ip_cancel(&out);
+        echo_in_parts(stack, packet, &fields, &dst);
         return;
     }
     memcpy(out.l4, packet->l4, packet->l4_len);

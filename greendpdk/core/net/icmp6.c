@@ -82,6 +82,23 @@ static bool answer_from(struct gd_stack *stack, const struct gd_packet *packet, 
     return !gd_addr_is_multicast(src) || gd_ip_source(stack, &packet->src, src) == 0;
 }
 
+/* It came in fragments, and goes so. */
+static void echo_in_parts(struct gd_stack *stack, const struct gd_packet *packet, const struct gd_ip_fields *fields,
+                          struct gd_dst *dst)
+{
+    const uint8_t *data = packet->l4 + GD_ICMP6_HEADER;
+    uint32_t len = packet->l4_len - GD_ICMP6_HEADER;
+    uint64_t sum = gd_ip_pseudo(fields->src, fields->dst, IPPROTO_ICMPV6, packet->l4_len);
+    uint8_t head[GD_ICMP6_HEADER];
+
+    gd_icmp6_write(head, GD_ICMP6_ECHO_REPLY, 0, gd_get32(packet->l4 + 4));
+    gd_put16(head + 2, gd_checksum_finish(gd_checksum_add(gd_checksum_add(sum, head, sizeof head), data, len)));
+    if (gd_ip_fragment(stack, dst, fields, gd_path_mtu(stack, dst, fields->dst), head, data, len) < 0)
+        gd_count(&stack->stats, GD_STAT_icmp_drop_output);
+    else
+        gd_count(&stack->stats, GD_STAT_icmp_out);
+}
+
 /* RFC 4443 4.2: the data comes back. An echo to a group is answered too, as Linux does, under the limit of errors: it
  * is as good a reflector. */
 static void echo(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)
@@ -102,9 +119,9 @@ static void echo(struct gd_stack *stack, const struct gd_packet *packet, uint64_
         gd_count(&stack->stats, GD_STAT_ip6_drop_no_route);
         return;
     }
-    if (packet->l4_len > out.room) { /* it came by a link of larger MTU than it would leave by */
-        gd_count(&stack->stats, GD_STAT_icmp_drop_malformed);
+    if (packet->l4_len > out.room || GD_IP6_HEADER + packet->l4_len > gd_path_mtu(stack, &dst, &packet->src)) {
         gd_ip_cancel(&out);
+        echo_in_parts(stack, packet, &fields, &dst);
         return;
     }
     memcpy(out.l4, packet->l4, packet->l4_len);

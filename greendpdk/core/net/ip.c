@@ -105,10 +105,9 @@ uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint
     return gd_checksum_add(sum, to.b + skip, 16 - skip);
 }
 
-int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out)
+int gd_ip_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields)
 {
     bool known = dst->generation == stack->generation;
-    uint32_t longest, header = gd_ip_header_len(fields->dst);
     int rc = gd_dst_resolve(stack, dst, fields->dst);
 
     if (rc < 0)
@@ -118,6 +117,16 @@ int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_f
         dst->generation = 0;
         return -ENETUNREACH;
     }
+    return 0;
+}
+
+int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out)
+{
+    uint32_t longest, header = gd_ip_header_len(fields->dst);
+    int rc = gd_ip_resolve(stack, dst, fields);
+
+    if (rc < 0)
+        return rc;
     if (dst->netif->ntx == GD_TX_QUEUE)
         return -ENOBUFS;
     out->frame = gd_netif_alloc(dst->netif);

@@ -213,6 +213,18 @@ void gd_neigh_output(struct gd_stack *stack, struct gd_neigh *neigh, struct gd_f
     transmit(neigh, frame);
 }
 
+int gd_neigh_ready(struct gd_neigh *neigh, uint64_t now)
+{
+    if (neigh->state == GD_NEIGH_FAILED)
+        return -EHOSTUNREACH;
+    if (neigh->state == GD_NEIGH_NONE) {
+        neigh->state = GD_NEIGH_INCOMPLETE;
+        neigh->requests = 0;
+        request(neigh, now);
+    }
+    return neigh->state == GD_NEIGH_INCOMPLETE ? -EAGAIN : 0;
+}
+
 static bool has_mac(const struct gd_neigh *neigh)
 {
     return neigh->state == GD_NEIGH_REACHABLE || neigh->state == GD_NEIGH_STALE ||

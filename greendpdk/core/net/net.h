@@ -72,6 +72,12 @@ struct gd_dst {
     uint32_t label, label_ports; /* IPv6: the flow label, and the ports that it was made for; 0: none yet */
 };
 
+struct gd_pmtu {
+    struct gd_addr addr;
+    uint32_t mtu;
+    uint64_t until;
+};
+
 /* A packet being built: the caller writes a transport header and data to l4, at most room bytes. */
 struct gd_out {
     struct gd_frame *frame;
@@ -113,6 +119,8 @@ void gd_netif_flush(struct gd_netif *netif, uint64_t now);
 /* ---- ip.c: packets out, either family ---- */
 /* Fills dst. 0, -ENETUNREACH, -ENOBUFS (no room for one more neighbour). O(1) while the generation stands. */
 int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_addr *to);
+/* The same, for a packet from that source, which must be an address of ours. */
+int gd_ip_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields);
 /* Begins a packet. 0, -ENETUNREACH, -ENOBUFS (no frame or queue full: try again next turn). */
 int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, struct gd_out *out);
 /* Ends it: writes IP and link headers, the transport checksum (its field must be zero), queues the frame, or leaves it
@@ -120,6 +128,19 @@ int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_f
 void gd_ip_end(struct gd_stack *stack, const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len);
 /* Gives up a packet that was begun. */
 void gd_ip_cancel(struct gd_out *out);
+
+/* ---- fragment.c, pmtu.c: packets out that are longer than the path takes ---- */
+#define GD_L4_HEAD 8u /* UDP's header, and ICMP's */
+/* Sends a head of 8 bytes, with its checksum, and len bytes of data in fragments of at most mtu bytes. All or nothing:
+ * 0, -ENOBUFS (no room now), -EAGAIN (the neighbour is being asked), -EHOSTUNREACH (it did not answer), -EMSGSIZE (more
+ * fragments than the queue has places), -ENETUNREACH. */
+int gd_ip_fragment(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, uint32_t mtu,
+                   const uint8_t *head, const void *data, uint32_t len);
+/* A router said that no more than mtu bytes pass to that address. The caller has seen to it that we sent something. */
+void gd_pmtu_learn(struct gd_stack *stack, const struct gd_addr *to, uint32_t mtu);
+/* The longest packet to there, where dst leads: the interface's MTU, or less if a router said so lately. */
+uint32_t gd_path_mtu(struct gd_stack *stack, const struct gd_dst *dst, const struct gd_addr *to);
+
 /* The interface that owns addr (loopback for 127/8 and ::1), or NULL. */
 struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr);
 /* Where packets to an address leave by, and what to ask a neighbour for. 0, -ENETUNREACH. */
@@ -246,6 +267,8 @@ void gd_route_forget(struct gd_stack *stack, struct gd_netif *netif); /* all of 
 struct gd_neigh *gd_neigh_get(struct gd_stack *stack, struct gd_netif *netif, const struct gd_addr *addr);
 /* Writes the MAC and queues the frame, or keeps it until the neighbour answers. Takes the frame. */
 void gd_neigh_output(struct gd_stack *stack, struct gd_neigh *neigh, struct gd_frame *frame, uint64_t now);
+/* Asks for it if need be. 0: packets leave at once, -EAGAIN: it was asked, -EHOSTUNREACH: it did not answer. */
+int gd_neigh_ready(struct gd_neigh *neigh, uint64_t now);
 /* A flow made progress: its neighbour is reachable (RFC 4861 7.3.1). Nothing on the loopback, or if dst is stale. */
 void gd_neigh_confirm(struct gd_stack *stack, const struct gd_dst *dst, uint64_t now);
 int gd_neigh_waiting(const struct gd_stack *stack); /* frames that wait for an answer */

@@ -24,6 +24,8 @@ static inline struct gd_udp *gd_udp_of(struct gd_sock *sock)
 }
 
 /* dgram_output.c */
+/* The longest packet to there that may go in one piece; sock.dst leads there. */
+uint32_t gd_udp_mtu(struct gd_udp *udp, const struct gd_addr *to);
 /* The address that datagrams to `to` really go to. */
 struct gd_addr gd_udp_destination(const struct gd_addr *to);
 /* Points sock.dst and the source address at `to`; nothing to do when the last datagram went there too. 0, -errno. */

@@ -1,5 +1,5 @@
 /* Datagrams in, and what became of those that went out (RFC 768, RFC 1122 4.1).
- * Called by net/ip4.c, net/report.c; calls sock/demux.c, buffer.c, sock.c, net/icmp4.c.
+ * Called by net/ip4.c, net/report.c; calls sock/demux.c, buffer.c, sock.c, net/icmp4.c, pmtu.c.
  *
  * A datagram to a broadcast address reaches one socket of ours, the best match.
  */
@@ -88,15 +88,30 @@ void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64
     gd_sock_wake(&udp->sock, GD_READ);
 }
 
+/* What routers say of the path is believed where the socket says so (Linux's ip_sk_accept_pmtu), and what was sent too
+ * long is told unless IP_PMTUDISC_DONT. */
+static bool takes_path(struct gd_udp *udp, const struct gd_icmp_error *error)
+{
+    uint8_t mode = udp->sock.options.pmtudisc[gd_addr_is_v4(&error->remote.addr) ? 0 : 1];
+
+    if (mode == IP_PMTUDISC_INTERFACE || mode == IP_PMTUDISC_OMIT)
+        return false;
+    gd_pmtu_learn(udp->sock.stack, &error->remote.addr, error->mtu);
+    return mode != IP_PMTUDISC_DONT;
+}
+
 /* Only a connected socket hears, and only of what will not mend itself, as on Linux without IP_RECVERR; of a packet too
- * big for the path too, as IP_MTU_DISCOVER is on there. */
+ * big for the path too. */
 int gd_udp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error)
 {
     struct gd_udp *udp = find(stack, &error->local, &error->remote);
+    bool tell = error->hard;
 
     if (!udp)
         return -ENOENT;
-    if (udp->connected && (error->hard || error->error == EMSGSIZE))
+    if (error->mtu > 0)
+        tell = takes_path(udp, error);
+    if (udp->connected && tell)
         gd_sock_fail(&udp->sock, error->error);
     return 0;
 }

@@ -1,10 +1,11 @@
 /* Datagrams out (RFC 768, RFC 1122 4.1).
- * Called by sock/sock.c, dgram.c; calls net/ip.c, sock/bind.c, demux.c.
+ * Called by sock/sock.c, dgram.c, dgram_input.c, option_ip.c; calls net/ip.c, fragment.c, pmtu.c, sock/bind.c, demux.c.
  *
- * There is no fragmentation: what does not fit the interface's MTU is EMSGSIZE, which is what Linux says on a socket
- * with IP_PMTUDISC_DO.
+ *     fits the path's MTU? ─┬─ yes ─► one packet, with DF unless IP_PMTUDISC_DONT
+ *                           └─ no ──► fragments, or EMSGSIZE if IP_PMTUDISC_DO and the like
  */
 #include "dgram.h"
+#include "../util/checksum.h"
 #include "../wire/udp.h"
 
 #include <errno.h>
@@ -60,10 +61,67 @@ static int64_t blocked(struct gd_udp *udp)
 {
     struct gd_stack *stack = udp->sock.stack;
     const struct gd_netif *netif = udp->sock.dst.netif;
-    bool full = udp->sock.dst.generation == stack->generation && netif->ntx == GD_TX_QUEUE;
+    bool full = udp->sock.dst.generation == stack->generation && netif->ntx > GD_TX_QUEUE / 2;
 
     gd_timer_set(&stack->wheel, &udp->retry, full ? stack->now : stack->now + RETRY);
     return -EAGAIN;
+}
+
+/* Linux's ip_sk_use_pmtu: may what routers say of the path be believed? */
+static bool trusts_path(uint8_t mode)
+{
+    return mode != IP_PMTUDISC_PROBE && mode != IP_PMTUDISC_INTERFACE && mode != IP_PMTUDISC_OMIT;
+}
+
+/* Linux's ip_sk_ignore_df. */
+static bool may_fragment(uint8_t mode)
+{
+    return mode == IP_PMTUDISC_DONT || mode == IP_PMTUDISC_WANT || mode == IP_PMTUDISC_OMIT;
+}
+
+static bool sets_df(uint8_t mode)
+{
+    return mode == IP_PMTUDISC_DO || mode == IP_PMTUDISC_WANT || mode == IP_PMTUDISC_PROBE;
+}
+
+uint32_t gd_udp_mtu(struct gd_udp *udp, const struct gd_addr *to)
+{
+    const struct gd_sock *sock = &udp->sock;
+    bool v4 = gd_addr_is_v4(to);
+    uint32_t mtu =
+        trusts_path(sock->options.pmtudisc[v4 ? 0 : 1]) ? gd_path_mtu(sock->stack, &sock->dst, to) : sock->dst.mtu;
+
+    return !v4 && sock->options.mtu && sock->options.mtu < mtu ? sock->options.mtu : mtu;
+}
+
+/* In fragments none of which has DF: each router may cut it smaller still, as on Linux. */
+static int transmit_parts(struct gd_sock *sock, struct gd_ip_fields *fields, const struct gd_udp_header *header,
+                          const void *data, uint32_t mtu)
+{
+    uint8_t head[GD_UDP_HEADER];
+    uint64_t sum = gd_ip_pseudo(fields->src, fields->dst, IPPROTO_UDP, header->len);
+    uint16_t checksum;
+
+    gd_udp_write(head, header);
+    sum = gd_checksum_add(gd_checksum_add(sum, head, sizeof head), data, header->len - GD_UDP_HEADER);
+    checksum = gd_checksum_finish(sum);
+    gd_put16(head + 6, checksum ? checksum : 0xffff); /* 0 would say "none" (RFC 768) */
+    return gd_ip_fragment(sock->stack, &sock->dst, fields, mtu, head, data, header->len - GD_UDP_HEADER);
+}
+
+static int transmit_whole(struct gd_sock *sock, struct gd_ip_fields *fields, const struct gd_udp_header *header,
+                          const void *data)
+{
+    struct gd_out out;
+    int rc = gd_ip_begin(sock->stack, &sock->dst, fields, &out);
+
+    if (rc < 0)
+        return rc;
+    gd_udp_write(out.l4, header);
+    if (header->len > GD_UDP_HEADER)
+        memcpy(out.l4 + GD_UDP_HEADER, data, header->len - GD_UDP_HEADER);
+    gd_ip_end(sock->stack, fields, &out, header->len);
+    return 0;
 }
 
 static int64_t transmit(struct gd_udp *udp, const void *data, uint32_t len, const struct gd_endpoint *to)
@@ -72,25 +130,28 @@ static int64_t transmit(struct gd_udp *udp, const void *data, uint32_t len, cons
     const struct gd_addr *bound = &sock->flow.local.addr;
     struct gd_udp_header header = {sock->flow.local.port, to->port, GD_UDP_HEADER + len, 0};
     bool group = gd_addr_is_multicast(&to->addr); /* stays on the link unless told otherwise (RFC 1112 6.1) */
+    bool v4 = gd_addr_is_v4(&to->addr);
+    uint8_t mode = sock->options.pmtudisc[v4 ? 0 : 1];
     struct gd_ip_fields fields = {.src = gd_addr_is_any(bound) ? &udp->src : bound,
                                   .dst = &to->addr,
                                   .proto = IPPROTO_UDP,
                                   .ttl = group ? 1 : gd_options_ttl(&sock->options, &to->addr),
                                   .tos = gd_options_tos(&sock->options, &to->addr),
-                                  .df = sock->options.df};
-    struct gd_out out;
-    int rc = gd_ip_begin(sock->stack, &sock->dst, &fields, &out);
+                                  .df = sets_df(mode)};
+    int rc = gd_ip_resolve(sock->stack, &sock->dst, &fields);
+    uint32_t mtu;
 
     if (rc < 0)
         return rc == -ENOBUFS ? blocked(udp) : rc;
-    if (header.len > out.room) {
-        gd_ip_cancel(&out);
+    mtu = gd_udp_mtu(udp, &to->addr);
+    if (gd_ip_header_len(&to->addr) + header.len <= mtu)
+        rc = transmit_whole(sock, &fields, &header, data);
+    else if (may_fragment(mode) && (v4 || !sock->options.dontfrag))
+        rc = transmit_parts(sock, &fields, &header, data, mtu);
+    else
         return -EMSGSIZE;
-    }
-    gd_udp_write(out.l4, &header);
-    if (len > 0)
-        memcpy(out.l4 + GD_UDP_HEADER, data, len);
-    gd_ip_end(sock->stack, &fields, &out, header.len);
+    if (rc < 0)
+        return rc == -ENOBUFS || rc == -EAGAIN ? blocked(udp) : rc;
     gd_count(&sock->stack->stats, GD_STAT_udp_out);
     return len;
 }
@@ -111,7 +172,7 @@ int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int fl
     struct gd_endpoint remote;
     int rc;
 
-    if (len > GD_UDP_MAX)
+    if (len > GD_UDP_MAX + (sock->domain == AF_INET ? 0 : GD_UDP6_MORE))
         return -EMSGSIZE;
     if (flags & ~SEND_FLAGS)
         return -EOPNOTSUPP;
@@ -121,6 +182,8 @@ int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int fl
     remote.addr = gd_udp_destination(&remote.addr);
     if (remote.port == 0)
         return -EINVAL;
+    if (len > GD_UDP_MAX && gd_addr_is_v4(&remote.addr))
+        return -EMSGSIZE;
     rc = gd_udp_aim(udp, &remote.addr);
     if (rc == 0)
         rc = gd_sock_take_error(sock);

@@ -39,6 +39,7 @@ void gd_sock_init(struct gd_sock *sock, struct gd_stack *stack, int domain, int 
     if (domain == AF_INET)
         sock->flow.local.addr = sock->flow.remote.addr = gd_addr_v4(any);
     sock->options.ttl = sock->options.hops = GD_TTL_DEFAULT;
+    sock->options.pmtudisc[0] = sock->options.pmtudisc[1] = IP_PMTUDISC_WANT; /* Linux's ip_no_pmtu_disc = 0 */
     sock->options.keepidle_s = 7200; /* RFC 9293 3.8.4; the others are Linux's */
     sock->options.keepintvl_s = 75;
     sock->options.keepcnt = 9;

@@ -45,7 +45,9 @@ struct gd_options {
     bool nodelay, cork, quickack, keepalive;
     bool linger_on;
     bool reuseaddr, reuseport, v6only, broadcast;
-    bool df;
+    uint8_t pmtudisc[2]; /* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER */
+    bool dontfrag;       /* IPV6_DONTFRAG */
+    uint32_t mtu;        /* IPV6_MTU: 0, or fragment to no more than this */
     uint32_t linger_s;
     uint32_t keepidle_s, keepintvl_s, keepcnt;
     uint32_t sndbuf, rcvbuf; /* as getsockopt shows them: twice what was set, as Linux */

@@ -8,6 +8,7 @@
 #define GD_UDP_HEADER 8u
 /* What fits the length field of UDP in that of IPv4. */
 #define GD_UDP_MAX (65535u - 20u - GD_UDP_HEADER)
+#define GD_UDP6_MORE 20u /* so much more in IPv6, whose length field does not count its header */
 
 struct gd_udp_header {
     uint16_t source, destination;
