@@ -14,9 +14,11 @@ from typing import Any
 _SETTINGS = (
     ("vdev", "DEVARGS", "DPDK's virtual device, several parted by ';', or none (default: net_tap0)"),
     ("pci", "ADDRESS", "PCI address of a NIC that is bound to vfio-pci"),
-    ("address", "CIDR", "the stack's address, several parted by ',' (default on net_tap: 198.18.0.2/24)"),
-    ("gateway", "IP", "where packets to other networks go"),
-    ("tap-address", "CIDR", "the kernel's end of a net_tap (default: 198.18.0.1/24)"),
+    ("address", "LIST", "the stack's addresses: CIDRs of either family, dhcp, auto (IPv6 from routers), parted by ','; "
+     "those of several ports by ';' (default on net_tap: 198.18.0.2/24)"),
+    ("gateway", "IP", "where packets to other networks go: one of each family, of several ports parted by ';'"),
+    ("routes", "LIST", "more routes, such as '10.1.0.0/16 via 198.18.0.9', parted by ','"),
+    ("tap-address", "CIDR", "the kernel's end of a net_tap, parted as address is (default: 198.18.0.1/24)"),
     ("mtu", "BYTES", "the port's MTU"),
     ("mac", "MAC", "the port's Ethernet address"),
     ("dns", "IP", "name servers to ask over the stack, several parted by ','"),

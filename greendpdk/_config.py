@@ -1,25 +1,20 @@
 """The settings: keyword over environment over default, each checked, each error naming the way out.
 
-Called by _stack.py and __main__.py; calls nothing of ours but _errors.py.
-
-One list of addresses serves the first port. The default address belongs to net_tap alone, since only there the
-other end of the wire is ours to address as well.
+Called by _stack.py and __main__.py; calls _config_ports.py, which has the settings about addresses.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from greendpdk import _config_ports as ports
 from greendpdk._errors import ConfigError
 
-# 198.18.0.0/15 is set aside for tests of network devices (RFC 2544): it is nobody's real network.
-TAP_ADDRESS, TAP_PEER = "198.18.0.2/24", "198.18.0.1/24"
 MTU_MIN, MTU_MAX = 576, 65000  # RFC 791's least for every host; the most that an mbuf of 64 KiB holds
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _PCI = re.compile(r"([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7](,.*)?")
@@ -32,8 +27,9 @@ class Settings:
 
     vdev: tuple[str, ...]
     pci: tuple[str, ...]
-    address: tuple[ipaddress.IPv4Interface, ...]
-    gateway: ipaddress.IPv4Address | None
+    address: tuple[tuple[ports.Interface | str, ...], ...]  # one list a device; "dhcp" and "auto" among them
+    gateway: tuple[tuple[ports.Address, ...], ...]
+    routes: tuple[ports.Route, ...]
     mtu: int | None
     mac: bytes | None
     dns: tuple[str, ...]
@@ -43,7 +39,7 @@ class Settings:
     memory: int
     lcore: int | None
     eal_args: tuple[str, ...]
-    tap_address: ipaddress.IPv4Interface | None
+    tap_address: tuple[tuple[ports.Interface, ...], ...]
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -76,57 +72,16 @@ def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
     if raw["pci"] is not None and raw["vdev"] is None:
         raw["vdev"] = "none"
     parsed = {name: _PARSERS[name](name, raw[name] if raw[name] is not None else _DEFAULTS.get(name)) for name in NAMES}
-    return Settings(**_complete(parsed))
+    ports.complete(parsed)
+    return Settings(**parsed)
 
 
-def _complete(parsed: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the addresses, which depend on each other and on the first device."""
-    devices = parsed["pci"] + parsed["vdev"]
-    tap = bool(devices) and devices[0].startswith("net_tap")
-    if not parsed["address"] and devices:
-        if not tap:
-            allowed = f"{devices[0].partition(',')[0]} needs one, such as 192.0.2.7/24: only net_tap has a default"
-            raise ConfigError("address", "", allowed)
-        parsed["address"] = (ipaddress.IPv4Interface(TAP_ADDRESS),)
-    if parsed["address"] and not devices:
-        raise ConfigError("address", _show(parsed["address"]), "without a port (vdev=none) there is nothing to address")
-    if tap:
-        parsed["tap_address"] = parsed["tap_address"] or _other_end(parsed["address"][0])
-        if parsed["tap_address"].ip in [address.ip for address in parsed["address"]]:
-            raise ConfigError("tap_address", str(parsed["tap_address"]), "that is the stack's own address")
-    elif parsed["tap_address"]:
-        raise ConfigError("tap_address", str(parsed["tap_address"]), "the first port is no net_tap")
-    gateway = parsed["gateway"]
-    if gateway and not any(gateway in address.network for address in parsed["address"]):
-        networks = ", ".join(str(address.network) for address in parsed["address"]) or "no network"
-        raise ConfigError("gateway", str(gateway), f"it must be in a network of address: {networks}")
-    return parsed
-
-
-def _other_end(address: ipaddress.IPv4Interface) -> ipaddress.IPv4Interface:
-    """Choose the kernel's address on a tap: the first host of the network that is not the stack."""
-    for host in address.network.hosts():
-        if host != address.ip:
-            return ipaddress.IPv4Interface((host, address.network.prefixlen))
-    raise ConfigError("address", str(address), "its network has no room for the kernel's end of the tap: use /30")
-
-
-def _show(values: Iterable[object]) -> str:
-    return ",".join(map(str, values))
-
-
-def _list(name: str, value: Any, separator: str) -> list[str]:
-    """Take one text with separators, or a sequence of anything that str() spells."""
-    if value is None:
-        return []
-    parts = value.split(separator) if isinstance(value, str) else value
-    if not isinstance(parts, Iterable):
-        parts = [parts]
-    return [text for part in parts if (text := str(part).strip())]
+def _texts(value: Any) -> list[str]:
+    return [text for text in ports.parts_of(value, ";") if text]
 
 
 def _vdev(name: str, value: Any) -> tuple[str, ...]:
-    devices = tuple(_list(name, value, ";"))
+    devices = tuple(_texts(value))
     if devices == ("none",):
         return ()
     for device in devices:
@@ -137,56 +92,11 @@ def _vdev(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _pci(name: str, value: Any) -> tuple[str, ...]:
-    devices = tuple(_list(name, value, ";"))
+    devices = tuple(_texts(value))
     for device in devices:
         if not _PCI.fullmatch(device):
             raise ConfigError(name, device, "it must be a PCI address such as '0000:03:00.0', several parted by ';'")
     return devices
-
-
-def _address(name: str, value: Any) -> tuple[ipaddress.IPv4Interface, ...]:
-    texts = _list(name, value, ",")
-    found = []
-    for text in texts:
-        if text == "dhcp":
-            raise ConfigError(name, text, "DHCP does not work yet: give a CIDR such as '198.18.0.2/24'")
-        try:
-            address = ipaddress.ip_interface(text)
-        except ValueError:
-            address = None
-        if address is None or "/" not in text:
-            raise ConfigError(name, text, "it must be a CIDR such as '198.18.0.2/24', several parted by ','")
-        if not isinstance(address, ipaddress.IPv4Interface):
-            raise ConfigError(name, text, "IPv6 does not work yet: give an IPv4 CIDR such as '198.18.0.2/24'")
-        if address.ip.is_multicast or address.ip.is_unspecified or address.ip.is_loopback:
-            raise ConfigError(name, text, "no port can have that address: give one of the network the port is in")
-        ends = (address.network.network_address, address.network.broadcast_address)
-        if address.network.prefixlen < 31 and address.ip in ends:
-            raise ConfigError(name, text, "that is the network itself or its broadcast address: give a host's")
-        found.append(address)
-    return tuple(found)
-
-
-def _tap_address(name: str, value: Any) -> ipaddress.IPv4Interface | None:
-    found = _address(name, value)
-    if len(found) > 1:
-        raise ConfigError(name, _show(found), "the kernel's end of the tap has one address")
-    return found[0] if found else None
-
-
-def _ip(name: str, text: str, example: str) -> ipaddress.IPv4Address:
-    try:
-        return ipaddress.IPv4Address(text)
-    except ValueError:
-        raise ConfigError(name, text, f"it must be an IPv4 address such as {example!r}") from None
-
-
-def _gateway(name: str, value: Any) -> ipaddress.IPv4Address | None:
-    return None if value is None else _ip(name, str(value), "198.18.0.1")
-
-
-def _dns(name: str, value: Any) -> tuple[str, ...]:
-    return tuple(str(_ip(name, text, "192.0.2.53")) for text in _list(name, value, ","))
 
 
 def _mac(name: str, value: Any) -> bytes | None:
@@ -217,7 +127,7 @@ def _lcore(name: str, value: Any) -> int | None:
     usable = sorted(os.sched_getaffinity(0))
     number = _number(0, 1 << 20, "the number of a CPU")(name, value)
     if number is not None and number not in usable:
-        raise ConfigError(name, value, f"this process may run on these CPUs: {_show(usable)}")
+        raise ConfigError(name, value, f"this process may run on these CPUs: {ports.show(usable)}")
     return number
 
 
@@ -248,16 +158,17 @@ def _words(name: str, value: Any) -> tuple[str, ...]:
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "vdev": _vdev,
     "pci": _pci,
-    "address": _address,
-    "gateway": _gateway,
+    "address": ports.address,
+    "gateway": ports.gateway,
+    "routes": ports.routes,
     "mtu": _number(MTU_MIN, MTU_MAX, "a number of bytes"),
     "mac": _mac,
-    "dns": _dns,
+    "dns": ports.dns,
     "loopback": _choice("kernel", "stack"),
     "poll": _choice("adaptive", "busy"),
     "hugepages": _switch,
     "memory": _number(16, 1 << 20, "a number of megabytes"),
     "lcore": _lcore,
     "eal_args": _words,
-    "tap_address": _tap_address,
+    "tap_address": ports.tap_address,
 }

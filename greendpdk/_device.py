@@ -1,6 +1,7 @@
 """DPDK devices from Python: EAL once in a process, ports opened and closed, the kernel's end of a tap.
 
-Called by _stack.py; calls the engine's port/eal.c and port/dpdk_open.c, and the kernel by ioctl (no `ip` needed).
+Called by _stack.py; calls the engine's port/eal.c and port/dpdk_open.c, and the kernel by ioctl and rtnetlink (no `ip`
+needed).
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import ipaddress
 import os
 import re
 import shlex
@@ -21,11 +21,15 @@ from typing import Any
 from gevent.monkey import get_original
 
 from greendpdk._config import Settings
+from greendpdk._config_ports import Interface
 from greendpdk._errors import ConfigError, check, error
 from greendpdk._native import ffi, lib
 
-SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK = 0x8913, 0x8914, 0x8916, 0x891C  # <linux/sockios.h>
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914  # <linux/sockios.h>
 IFF_UP = 0x1  # <net/if.h>
+RTM_NEWADDR, RT_SCOPE_UNIVERSE = 20, 0  # <linux/rtnetlink.h>
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x400  # <linux/netlink.h>
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS, IFA_F_NODAD = 1, 2, 4, 8, 0x2  # <linux/if_addr.h>
 CAP_NET_ADMIN = 12  # <linux/capability.h>
 TUN = "/dev/net/tun"
 OFFLOAD = 1  # checksums in hardware where there is some; 2, for tests: in the driver's software too
@@ -162,16 +166,40 @@ def _kernel_socket(family: int, kind: int) -> socket.socket:
     return made
 
 
-def bring_up(ifindex: int, address: ipaddress.IPv4Interface | None) -> None:
-    """Give the kernel's end of a tap its address and switch it on."""
+def bring_up(ifindex: int, addresses: tuple[Interface, ...]) -> None:
+    """Give the kernel's end of a tap its addresses and switch it on."""
     name = socket.if_indextoname(ifindex).encode()
     with _kernel_socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        if address:
-            for request, value in ((SIOCSIFADDR, address.ip), (SIOCSIFNETMASK, address.netmask)):
-                inet = struct.pack("=H2x4s8x", socket.AF_INET, value.packed)
-                fcntl.ioctl(control, request, struct.pack("=16s16s", name, inet))
         flags = struct.unpack_from("=16sh", fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("=16s16x", name)))[1]
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("=16sh14x", name, flags | IFF_UP))
+    for address in addresses:
+        number = _add_address(ifindex, address)
+        if number:
+            hint = ": is IPv6 off there (sysctl net.ipv6.conf.all.disable_ipv6)?" if address.version == 6 else ""
+            raise error(number, f"the kernel's end of the tap cannot have {address}{hint}")
+
+
+def _add_address(ifindex: int, address: Interface) -> int:
+    """Ask the kernel by rtnetlink(7), as only that knows IFA_F_NODAD: 0 or an errno.
+
+    Duplicate address detection would keep an IPv6 address from use for a second, on a link of two ends.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    packed = address.ip.packed
+    attributes = b"".join(
+        struct.pack("=HH", 4 + len(data), kind) + data
+        for kind, data in ((IFA_LOCAL, packed), (IFA_ADDRESS, packed), (IFA_FLAGS, struct.pack("=I", IFA_F_NODAD)))
+    )
+    if address.version == 4:  # as `ip address add` leaves it out unless told `broadcast +`; ifconfig sets it
+        attributes += struct.pack("=HH", 8, IFA_BROADCAST) + address.network.broadcast_address.packed
+    body = struct.pack("=BBBBI", family, address.network.prefixlen, 0, RT_SCOPE_UNIVERSE, ifindex) + attributes
+    flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE
+    head = struct.pack("=IHHII", 16 + len(body), RTM_NEWADDR, flags, 1, 0)
+    with _kernel_socket(socket.AF_NETLINK, socket.SOCK_RAW) as control:
+        control.send(head + body)
+        answer = control.recv(4096)
+    number: int = struct.unpack_from("=i", answer, 16)[0]
+    return -number  # NLMSG_ERROR: an errno, 0 is the acknowledgement
 
 
 def open_fds() -> set[int]:

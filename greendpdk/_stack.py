@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ipaddress
 import os
 import socket
 from dataclasses import dataclass, field
@@ -20,27 +19,17 @@ from typing import Any
 
 from gevent.monkey import get_original
 
-from greendpdk import __version__, _config, _device
+from greendpdk import __version__, _config, _device, _ports
 from greendpdk._errors import ConfigError, check
 from greendpdk._native import ffi, lib
+from greendpdk._ports import Port
 
 FLUSH_SECONDS = 10.0  # at stop and exit; Linux goes on for minutes, but it does not end with the program
+RELEASE_SECONDS = 1.0  # for a DHCP server's MAC, if it is not known any more
 _get_ident = get_original("_thread", "get_ident")
 _COUNTERS: list[tuple[int, str]] = [
     (index, ffi.string(lib.gd_stack_counter_name(index)).decode()) for index in range(lib.gd_stack_counter_count())
 ]
-
-
-@dataclass(frozen=True)
-class Port:
-    """A device that a stack owns."""
-
-    name: str
-    driver: str
-    ifindex: int  # the stack's number for it, not the kernel's
-    c: Any
-    rx_fd: int
-    addresses: tuple[ipaddress.IPv4Interface, ...] = ()
 
 
 @dataclass(eq=False)
@@ -70,6 +59,12 @@ class Stack:
         for port in self.ports:
             found.update({f"{port.name}.{name}": value for name, value in _device.statistics(port.c).items()})
         return found
+
+    def name_servers(self) -> tuple[str, ...]:
+        """Return those of the setting `dns`, else those of the DHCP leases as they are now."""
+        if self.settings.dns or self.dead:
+            return self.settings.dns
+        return _ports.name_servers(self.ports)
 
     def check_usable(self) -> None:
         """Raise unless this thread of this process may use the stack."""
@@ -140,11 +135,11 @@ def _make(settings: _config.Settings) -> Stack:
     try:
         if settings.devices:
             _device.start_eal(settings)
-        for number, devargs in enumerate(settings.devices):
-            stack.ports.append(_add_port(stack, devargs, first=number == 0))
-        if settings.gateway:
-            everywhere = _packed(ipaddress.IPv4Address(0))
-            check(lib.gd_stack_add_route(stack.c, everywhere, 0, _packed(settings.gateway), stack.ports[0].ifindex))
+        for number in range(len(settings.devices)):
+            stack.ports.append(_add_port(stack, number))
+        _ports.wait_for_leases(stack.c, stack.ports)
+        for route in settings.routes:
+            _ports.add_route(route, stack.ports)
         if settings.lcore is not None and settings.devices:
             stack.cpus = os.sched_getaffinity(0)
             os.sched_setaffinity(0, {settings.lcore})
@@ -155,27 +150,20 @@ def _make(settings: _config.Settings) -> Stack:
     return stack
 
 
-def _add_port(stack: Stack, devargs: str, first: bool) -> Port:
-    port = _device.open_port(devargs, stack.settings, first)
-    name = ffi.string(lib.gd_dpdk_name(port)).decode()
-    driver = ffi.string(lib.gd_dpdk_driver(port)).decode()
-    rx_fd = int(lib.gd_port_rx_fd(port))
-    kernel = int(lib.gd_dpdk_kernel_ifindex(port))
-    ifindex = check(lib.gd_stack_attach(stack.c, port, name.encode()), f"no room for the port {name}")
+def _add_port(stack: Stack, number: int) -> Port:
+    settings = stack.settings
+    devargs, tap = settings.devices[number], settings.tap_address[number]
+    handle = _device.open_port(devargs, settings, first=number == 0)
+    name = ffi.string(lib.gd_dpdk_name(handle)).decode()
+    driver = ffi.string(lib.gd_dpdk_driver(handle)).decode()
+    rx_fd = int(lib.gd_port_rx_fd(handle))
+    kernel = int(lib.gd_dpdk_kernel_ifindex(handle))
+    ifindex = check(lib.gd_stack_attach(stack.c, handle, name.encode()), f"no room for the port {name}")
+    port = Port(name, driver, ifindex, handle, rx_fd, settings.address[number], tap, stack.c)
     if driver == "net_tap" and kernel > 0 and "remote=" not in devargs:
-        _device.bring_up(kernel, stack.settings.tap_address if first else None)
-    addresses = stack.settings.address if first else ()
-    for address in addresses:
-        check(
-            lib.gd_stack_add_address(stack.c, ifindex, _packed(address.ip), address.network.prefixlen),
-            f"the address {address} on the port {name}",
-        )
-    return Port(name, driver, ifindex, port, rx_fd, addresses)
-
-
-def _packed(address: ipaddress.IPv4Address) -> bytes:
-    """Spell an address as the engine does: IPv4 as v4-mapped."""
-    return bytes(10) + b"\xff\xff" + address.packed
+        _device.bring_up(kernel, tap)
+    _ports.configure(port, settings.gateway[number])
+    return port
 
 
 def stop(timeout: float = FLUSH_SECONDS) -> None:
@@ -207,6 +195,8 @@ def _finish(stack: Stack, timeout: float) -> None:
     stack.poller.stop()
     lib.gd_stack_abort_all(stack.c)
     lib.gd_stack_poll(stack.c, lib.gd_live_now())
+    if _ports.release(stack.ports):
+        _ports.wait(stack.c, stack.ports, lambda: not lib.gd_stack_unsent(stack.c), RELEASE_SECONDS)
 
 
 def _free(stack: Stack) -> None:

@@ -1,18 +1,24 @@
 """Names resolved over the stack: gevent's dnspython resolver, whose sockets are ours under the patch.
 
-Called by monkey/ when GREENDPDK_DNS is set, or by an application; calls gevent.resolver.dnspython. Without
-name servers nothing changes: the C library resolves in a native thread, through the kernel.
+Called by monkey/ when GREENDPDK_DNS is set or a DHCP lease names servers, or by an application; calls
+gevent.resolver.dnspython. Without name servers nothing changes: the C library resolves in a native thread, through
+the kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+Servers = Sequence[str] | Callable[[], Sequence[str]]
 
-def install(servers: Sequence[str]) -> None:
-    """Ask these name servers from now on, over our UDP sockets (/etc/hosts is read first, as before)."""
+
+def install(servers: Servers) -> None:
+    """Ask these name servers from now on, over our UDP sockets (/etc/hosts is read first, as before).
+
+    A function is called before each question, as a DHCP lease may name others when it is renewed.
+    """
     import gevent
     from gevent.hub import get_hub
 
@@ -27,7 +33,7 @@ def install(servers: Sequence[str]) -> None:
     get_hub().resolver = dnspython.Resolver(hub=get_hub())
 
 
-def _names(dnspython: ModuleType, servers: Sequence[str]) -> Any:
+def _names(dnspython: ModuleType, servers: Servers) -> Any:
     """Make what gevent's resolver asks: /etc/hosts, then the servers; with the names that dnspython 2 calls it by."""
     resolver = dnspython.resolver
     resolver.default_resolver = resolver.Resolver(configure=False)  # /etc/resolv.conf is the kernel's, and may not be
@@ -39,6 +45,13 @@ def _names(dnspython: ModuleType, servers: Sequence[str]) -> Any:
             return self.query(name, rdtype, raise_on_no_answer=raise_on_no_answer)
 
     names = Names()
-    names.network_resolver.nameservers = list(servers)
-    names.network_resolver.query = names.network_resolver.resolve  # gevent calls it by the name of dnspython 1
+    network = names.network_resolver
+
+    def query(*args: Any, **kwargs: Any) -> Any:  # gevent calls it by the name of dnspython 1
+        now = servers() if callable(servers) else servers
+        if now:  # between two leases those of the last one are asked
+            network.nameservers = list(now)
+        return network.resolve(*args, **kwargs)
+
+    network.query = query
     return names

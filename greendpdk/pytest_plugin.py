@@ -114,7 +114,7 @@ def dpdk_address(request: pytest.FixtureRequest) -> str:
         return "127.0.0.1"
     from greendpdk import _stack
 
-    return str(_stack.current().settings.address[0].ip)
+    return str(_stack.current().ports[0].addresses[0].ip)
 
 
 @pytest.fixture(scope="session")
@@ -127,10 +127,10 @@ def dpdk_kernel_address(request: pytest.FixtureRequest) -> str:
         return "127.0.0.1"
     from greendpdk import _stack
 
-    peer = _stack.current().settings.tap_address
-    if peer is None:
+    ends = _stack.current().ports[0].tap
+    if not ends:
         pytest.skip("the port is no net_tap, so its other side is not this machine's kernel")
-    return str(peer.ip)
+    return str(ends[0].ip)
 
 
 @pytest.fixture(scope="session")

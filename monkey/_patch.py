@@ -125,14 +125,14 @@ def install_classes(wanted: set[str]) -> None:
 
 
 def start_stack(resolve: bool = True, **settings: Any) -> None:
-    """Start the stack unless it runs; use the resolver over it if name servers are set."""
+    """Start the stack unless it runs; use the resolver over it if name servers are set, or came with a DHCP lease."""
     from greendpdk import _stack
 
     stack = _stack.running() or _stack.start(**settings)
-    if resolve and stack.settings.dns:
+    if resolve and stack.name_servers():
         import greendpdk.dns
 
-        greendpdk.dns.install(stack.settings.dns)
+        greendpdk.dns.install(lambda: (_stack.running() or stack).name_servers())
 
 
 def _force(name: str) -> None:

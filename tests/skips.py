@@ -55,6 +55,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "tun": (_tun, "a tun device in a namespace needs root, iproute2 and /dev/net/tun"),
     "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces"),
     "installed": (_installed, "entry points come with the installed package (pip install -e .)"),
+    "dnsmasq": (lambda: shutil.which("dnsmasq") is not None, "apt install dnsmasq-base"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),

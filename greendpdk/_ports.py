@@ -1,0 +1,189 @@
+"""The ports of a stack: their addresses as they are now, their DHCP leases, and the wait for both at the start.
+
+Called by _stack.py, pytest_plugin.py, monkey/ and applications (Stack.ports); calls the engine and loop's poll.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gevent.monkey import get_original
+
+from greendpdk._config_ports import AUTO, DHCP, Address, Interface, Route
+from greendpdk._errors import ConfigError, check
+from greendpdk._native import ffi, lib
+
+LEASE_SECONDS = 30.0  # three DISCOVERs (0, 4 and 12 s) and their answers; a program that waits longer looks hung
+_LOOK_SECONDS = 0.01  # between two looks at a port that has no fd
+_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, how the engine holds IPv4
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a DHCP server has lent, as it is now."""
+
+    address: ipaddress.IPv4Interface
+    server: ipaddress.IPv4Address
+    gateway: ipaddress.IPv4Address | None
+    dns: tuple[str, ...]
+    mtu: int | None
+    seconds_left: int | None  # None: for ever
+
+
+@dataclass(frozen=True)
+class Port:
+    """A device that a stack owns."""
+
+    name: str
+    driver: str
+    ifindex: int  # the stack's number for it, not the kernel's
+    c: Any
+    rx_fd: int
+    wanted: tuple[Interface | str, ...]  # its part of the setting `address`
+    tap: tuple[Interface, ...]  # the kernel's end, if it is a net_tap
+    stack: Any  # the engine's handle
+
+    @property
+    def addresses(self) -> tuple[Interface, ...]:
+        """Return the addresses that it has now, in the order of their coming."""
+        found: list[Interface] = []
+        addr, bits = ffi.new("uint8_t[16]"), ffi.new("int *")
+        while lib.gd_stack_address(self.stack, self.ifindex, len(found), addr, bits) == 0:
+            found.append(ipaddress.ip_interface((unpacked(bytes(addr)), bits[0])))
+        return tuple(found)
+
+    @property
+    def lease(self) -> Lease | None:
+        """Return the DHCP lease that is in force; None: there is none."""
+        status = _status(self)
+        if status.state < lib.GD_DHCP_BOUND:
+            return None
+        address, server, gateway = (_ip4(bytes(four)) for four in (status.address, status.server, status.gateway))
+        names = bytes(status.dns)
+        return Lease(
+            ipaddress.IPv4Interface((address, status.prefix_length)),
+            server,
+            gateway if int(gateway) else None,
+            tuple(str(_ip4(names[at : at + 16])) for at in range(0, 16 * status.dns_count, 16)),
+            status.mtu or None,
+            None if status.seconds_left == 2**32 - 1 else int(status.seconds_left),
+        )
+
+
+def packed(address: Address) -> bytes:
+    """Spell an address as the engine does: IPv4 as v4-mapped."""
+    return address.packed if address.version == 6 else _MAPPED + address.packed
+
+
+def unpacked(sixteen: bytes) -> Address:
+    """Read the engine's spelling."""
+    return _ip4(sixteen) if sixteen.startswith(_MAPPED) else ipaddress.IPv6Address(sixteen)
+
+
+def _ip4(sixteen: bytes) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(sixteen[12:])
+
+
+def _status(port: Port) -> Any:
+    status = ffi.new("struct gd_dhcp_status *")
+    check(lib.gd_dhcp_status(port.stack, port.ifindex, status))
+    return status
+
+
+# ---- setting up ----
+
+
+def configure(port: Port, gateways: tuple[Address, ...]) -> None:
+    """Give a port what its settings say; what comes from others (DHCP, routers) is begun, not awaited."""
+    for own in port.wanted:
+        if own == DHCP:
+            check(lib.gd_dhcp_start(port.stack, port.ifindex, _hostname()), f"DHCP on the port {port.name}")
+        elif own == AUTO:
+            raise ConfigError("address", AUTO, "router advertisements are not listened to yet: give a CIDR")
+        elif not isinstance(own, str):
+            result = lib.gd_stack_add_address(port.stack, port.ifindex, packed(own.ip), own.network.prefixlen)
+            check(result, f"the address {own} on the port {port.name}")
+    for gateway in gateways:
+        everywhere = ipaddress.ip_network("0.0.0.0/0" if gateway.version == 4 else "::/0")
+        add_route(Route(everywhere, gateway, port.name), [port])
+
+
+def _hostname() -> bytes:
+    """Return what the server is told that we are called, as Linux's clients do: one label of at most 63 bytes."""
+    return socket.gethostname().partition(".")[0].encode()[:63]
+
+
+def add_route(route: Route, ports: list[Port]) -> None:
+    """Add one of the setting `routes`: on the port that it names, else on the one that has the gateway's network."""
+    port = next((port for port in ports if _carries(port, route)), None)
+    if port is None:
+        networks = ", ".join(str(own.network) for port in ports for own in port.addresses)
+        raise ConfigError("routes", str(route), f"its gateway is in no network of a port: {networks}")
+    gateway = packed(route.via) if route.via else ffi.NULL
+    to = route.to
+    result = lib.gd_stack_add_route(port.stack, packed(to.network_address), to.prefixlen, gateway, port.ifindex)
+    check(result, f"the route {route} on the port {port.name}")
+
+
+def _carries(port: Port, route: Route) -> bool:
+    if route.dev is not None:
+        return port.name == route.dev
+    return any(route.via in own.network for own in port.addresses)
+
+
+def release(ports: list[Port]) -> bool:
+    """Give the leases back; tell whether there were any."""
+    return sum(lib.gd_dhcp_stop(port.stack, port.ifindex) == 0 for port in ports) > 0
+
+
+# ---- waiting ----
+
+
+def wait(stack: Any, ports: list[Port], done: Callable[[], bool], seconds: float) -> bool:
+    """Poll here, before there is a loop, until done() or for so long; tell whether it is done."""
+    select = get_original("select", "select")
+    fds = [port.rx_fd for port in ports if port.rx_fd >= 0]
+    end = time.monotonic() + seconds
+    pairs, next_in, frames = ffi.new("uint32_t[2]"), ffi.new("int64_t *"), ffi.new("uint32_t *")
+    while True:
+        lib.gd_live_poll(stack, 0, pairs, 0, next_in, frames)
+        left = end - time.monotonic()
+        if done() or left <= 0:
+            return done()
+        if not frames[0] and next_in[0] > 0:
+            select(fds, [], [], min(left, next_in[0] / 1e9, _LOOK_SECONDS))
+
+
+def wait_for_leases(stack: Any, ports: list[Port]) -> None:
+    """Wait until every port that asks for an address has one, or say what was seen instead."""
+    asking = [port for port in ports if DHCP in port.wanted]
+    if asking and not wait(stack, ports, lambda: all(port.lease for port in asking), LEASE_SECONDS):
+        late = next(port for port in asking if not port.lease)
+        raise ConfigError("address", DHCP, f"on {late.name} there was no lease in {LEASE_SECONDS:.0f} s: {_seen(late)}")
+
+
+def _seen(port: Port) -> str:
+    """Say in words how far the client came."""
+    status = _status(port)
+    if status.conflicts:
+        return "another host answered ARP for the address that was offered: look for whoever has set it by hand"
+    if status.naks:
+        return f"the server refused what it had offered (DHCPNAK, {status.naks} times): its log says why"
+    if status.unusable:
+        return f"of {status.offers} offers none could be used: they lack the lease's time or the server, or are wrong"
+    if status.offers:
+        return "a server offered an address and did not grant it: its log says why"
+    return (
+        f"{status.discovers} questions (DHCPDISCOVER), no offer: is there a server on that network? Otherwise give a "
+        "CIDR such as '198.18.0.2/24'"
+    )
+
+
+def name_servers(ports: list[Port]) -> tuple[str, ...]:
+    """Return the name servers of all leases, each once."""
+    return tuple(dict.fromkeys(server for port in ports if (lease := port.lease) for server in lease.dns))

@@ -1,0 +1,141 @@
+"""DHCP against a real dnsmasq on the kernel's end of a net_tap: the lease, its renewals, its end, what errors say.
+
+Uses netns.py, peer.py. The server runs before the tap is there, and takes it up when it comes (--bind-dynamic).
+"""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import workers
+from netns import Namespace
+from peer import Side
+
+ROOT = Path(__file__).parent.parent.parent
+KERNEL = "198.18.7.1"
+pytestmark = [pytest.mark.needs("tap", "dnsmasq"), pytest.mark.slow]
+
+
+@pytest.fixture
+def net() -> Iterator[Namespace]:
+    """Make a namespace a test, as a server remembers its leases."""
+    with Namespace() as made:
+        yield made
+
+
+def serve(net: Namespace, folder: Path, *options: str, port: int = 0) -> None:
+    """Start a server for the tap that will be called gd0."""
+    words = [
+        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", f"--port={port}", "--bind-dynamic",
+        "--interface=gd0", "--dhcp-range=198.18.7.50,198.18.7.59,2m", "--no-ping", "--dhcp-authoritative",
+        f"--dhcp-leasefile={folder}/leases", f"--log-facility={folder}/log", "--log-dhcp", "--no-hosts",
+        f"--pid-file={folder}/pid", *options,
+    ]  # fmt: skip
+    net.popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def seen(folder: Path, word: str) -> int:
+    """Count the server's lines that say so."""
+    log = folder / "log"
+    return log.read_text().count(f"{word}(gd0)") if log.exists() else 0
+
+
+def run(net: Namespace, program: str, **settings: str) -> str:
+    """Run a program that starts by DHCP; return what it printed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GREENDPDK_")}
+    settings = {"vdev": "net_tap0,iface=gd0", "address": "dhcp", "tap_address": f"{KERNEL}/24"} | settings
+    kept |= {f"GREENDPDK_{name.upper()}": value for name, value in settings.items()}
+    words = [sys.executable, "-W", "error", "-c", "import greendpdk\n" + textwrap.dedent(program)]
+    return str(net.run(words, env=kept | {"PYTHONPATH": str(ROOT)}, cwd="/", timeout=60).stdout).strip()
+
+
+def test_lease_is_taken_used_and_given_back(net: Namespace, tmp_path: Path) -> None:
+    serve(net, tmp_path, "--dhcp-option=option:router,198.18.7.9", "--dhcp-option=option:dns-server,198.18.7.1",
+          "--dhcp-option=option:mtu,1400")
+    said = run(net, """
+        import time
+        begun = time.monotonic()
+        stack = greendpdk.start()
+        assert time.monotonic() - begun < 10
+        lease = stack.ports[0].lease
+        assert stack.ports[0].addresses == (lease.address,)
+        assert 100 < lease.seconds_left <= 120
+        print(lease.address.network, lease.gateway, lease.dns, lease.mtu, lease.server)
+    """)
+    assert said == "198.18.7.0/24 198.18.7.9 ('198.18.7.1',) 1400 198.18.7.1"
+    assert seen(tmp_path, "DHCPACK") == 1
+    assert seen(tmp_path, "DHCPRELEASE") == 1
+
+
+def test_connections_go_on_over_renewals(net: Namespace, tmp_path: Path) -> None:
+    serve(net, tmp_path, "--dhcp-option=58,3")  # T1: 3 s, the least that dnsmasq takes
+    stack = Side(net, "stack", "0.0.0.0", vdev="net_tap0,iface=gd0", address="dhcp", tap_address=f"{KERNEL}/24")
+    kernel = Side(net, "kernel", KERNEL)
+    listener = kernel.listen()
+    connected = stack.connect(tuple(listener.getsockname()))
+    accepted, peer = listener.accept()
+    assert peer[0].startswith("198.18.7.5")
+    stack.run(workers.pause, 7.5)
+    connected.sendall(b"still here")
+    assert accepted.recv(100) == b"still here"
+    assert seen(tmp_path, "DHCPACK") >= 3
+    assert seen(tmp_path, "DHCPREQUEST") == seen(tmp_path, "DHCPACK")
+    counters = stack.call("greendpdk", "counters")
+    assert counters["dhcp_leases"] == 1  # nothing but the time has changed
+    assert {name: count for name, count in counters.items() if name.startswith("dhcp_drop") and count} == {}
+    assert stack.close() == 0
+    kernel.close()
+
+
+def test_address_in_use_is_declined(net: Namespace, tmp_path: Path) -> None:
+    serve(net, tmp_path, "--dhcp-host=02:00:00:00:00:77,198.18.7.55")
+    said = run(net, """
+        import subprocess, threading, time
+        from greendpdk import _device
+        before = _device.bring_up
+        def also(ifindex, addresses):
+            before(ifindex, addresses)
+            subprocess.run(["ip", "address", "add", "198.18.7.55/24", "dev", "gd0"], check=True)
+        _device.bring_up = also
+        from greendpdk import _ports
+        _ports.LEASE_SECONDS = 3.0
+        try:
+            greendpdk.start(mac="02:00:00:00:00:77")
+        except greendpdk.ConfigError as error:
+            print(error)
+    """)
+    assert said.startswith("address (GREENDPDK_ADDRESS) is 'dhcp', but on net_tap0 there was no lease in 3 s: another")
+    assert seen(tmp_path, "DHCPDECLINE") == 1
+
+
+def test_no_server_is_said_with_the_setting_and_the_way_out(net: Namespace) -> None:
+    said = run(net, """
+        from greendpdk import _ports
+        _ports.LEASE_SECONDS = 1.0
+        try:
+            greendpdk.start()
+        except greendpdk.ConfigError as error:
+            print(error)
+        greendpdk.start(address="198.18.7.2/24")
+    """)
+    assert said == (
+        "address (GREENDPDK_ADDRESS) is 'dhcp', but on net_tap0 there was no lease in 1 s: 1 questions (DHCPDISCOVER), "
+        "no offer: is there a server on that network? Otherwise give a CIDR such as '198.18.0.2/24'"
+    )
+
+
+def test_names_are_asked_of_the_leases_server(net: Namespace, tmp_path: Path) -> None:
+    serve(net, tmp_path, "--address=/name.test/198.18.7.99", "--dhcp-option=option:dns-server,198.18.7.1",
+          "--no-resolv", port=53)  # fmt: skip
+    said = run(net, """
+        from greendpdk import monkey
+        monkey.patch_all()
+        import socket
+        print(socket.gethostbyname("name.test"), greendpdk.counters()["udp_in"] > 2)
+    """)
+    assert said == "198.18.7.99 True"
