@@ -16,6 +16,10 @@ class _Lib:
     GD_RDHUP: Final = 4
     GD_HUP: Final = 8
     GD_ERR: Final = 16
+    GD_ADDRESS_TENTATIVE: Final = 1
+    GD_ADDRESS_DUPLICATE: Final = 2
+    GD_ADDRESS_DEPRECATED: Final = 4
+    GD_ADDRESS_MADE: Final = 8
     GD_COOKIES_WHEN_FULL: Final = 0
     GD_COOKIES_NEVER: Final = 1
     GD_COOKIES_ALWAYS: Final = 2
@@ -34,6 +38,9 @@ class _Lib:
     def gd_stack_address(
         self, stack: _Pointer, ifindex: int, at: int, addr: _Pointer, prefix_length: _Pointer, /
     ) -> int: ...
+    def gd_stack_autoconf(self, stack: _Pointer, ifindex: int, /) -> int: ...
+    def gd_stack_address_state(self, stack: _Pointer, ifindex: int, at: int, /) -> int: ...
+    def gd_stack_nameserver(self, stack: _Pointer, ifindex: int, at: int, addr: _Pointer, /) -> int: ...
     def gd_stack_add_route(
         self, stack: _Pointer, prefix: _Bytes, prefix_length: int, gateway: _Bytes, ifindex: int, /
     ) -> int: ...

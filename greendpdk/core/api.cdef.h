@@ -51,13 +51,28 @@ void gd_stack_free(struct gd_stack *stack);
 int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *name);
 /* Closes the port and forgets its addresses, routes and neighbours. 0, -ENODEV. */
 int gd_stack_detach(struct gd_stack *stack, int ifindex);
-/* Adds an address and its on-link route; announces it (gratuitous ARP). 0, -ENODEV, -EEXIST, -EINVAL, -ENOSPC. */
+/* Adds an address and its on-link route; announces it (gratuitous ARP). An IPv6 one is tentative for a second, until nobody
+ * has objected (RFC 4862), and the first of an interface brings a link-local address along.
+ * 0, -ENODEV, -EEXIST, -EINVAL, -ENOSPC. */
 int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *addr, int prefix_length);
 /* Takes it away with its on-link route. Nothing is killed: its connections' packets stop, until they time out or it is
  * added again. 0, -ENODEV, -EADDRNOTAVAIL. */
 int gd_stack_del_address(struct gd_stack *stack, int ifindex, const uint8_t *addr);
 /* The interface's address number `at`, counted from 0, in the order of adding. 0, -ENODEV, -ENOENT. */
 int gd_stack_address(struct gd_stack *stack, int ifindex, int at, uint8_t *addr, int *prefix_length);
+/* IPv6 by router advertisements (RFC 4862): a link-local address now, and what routers say when they say it. 0, -ENODEV,
+ * -ENOSPC. */
+int gd_stack_autoconf(struct gd_stack *stack, int ifindex);
+enum {
+    GD_ADDRESS_TENTATIVE = 1,  /* not ours yet */
+    GD_ADDRESS_DUPLICATE = 2,  /* somebody else's: never used */
+    GD_ADDRESS_DEPRECATED = 4, /* new connections use another, if there is one */
+    GD_ADDRESS_MADE = 8,       /* not added by hand */
+};
+/* GD_ADDRESS_ bits of that address. -ENODEV, -ENOENT. */
+int gd_stack_address_state(struct gd_stack *stack, int ifindex, int at);
+/* A name server that a router told of, counted from 0 (RFC 8106). 0, -ENODEV, -ENOENT. */
+int gd_stack_nameserver(struct gd_stack *stack, int ifindex, int at, uint8_t *addr);
 /* gateway NULL: on-link. Stays when the interface's addresses go. 0, -ENODEV, -EINVAL, -ENOSPC. */
 int gd_stack_add_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length,
                        const uint8_t *gateway, int ifindex);

@@ -123,6 +123,7 @@ static void free_socks(struct gd_stack *stack)
 static void free_netif(struct gd_netif *netif)
 {
     gd_dhcp_free(netif);
+    gd_nd_disable(netif);
     netif->port->ops->free(netif->port, netif->tx, netif->ntx);
     netif->port->ops->close(netif->port);
     free(netif);

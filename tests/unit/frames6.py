@@ -8,12 +8,15 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-from frames import OUR_MAC, PEER_MAC, Host, checksum, ether, mapped
+from frames import OUR_MAC, PEER_MAC, SECOND, Host, checksum, ether, mapped
 
 AF_INET6 = 10
 IP6 = 0x86DD
 ICMP6 = 58
 US6, PEER6, FAR6, GATEWAY6 = "2001:db8::1", "2001:db8::2", "2001:db8:ffff::9", "fe80::fe"
+OUR_LINK = "fe80::ff:fe00:1"  # of OUR_MAC
+SOLICIT, ADVERT, ROUTER_SOLICIT, ROUTER_ADVERT = 135, 136, 133, 134
+R, S, O = 0x80, 0x40, 0x20  # noqa: E741
 
 
 def pseudo(src: str, dst: str, proto: int, length: int) -> bytes:
@@ -87,6 +90,31 @@ def on_link(address: str, host: Host) -> bytes:
     return packed[:2] + struct.pack("!H", host.index) + packed[4:]
 
 
+def solicited(address: str) -> str:
+    """The group of those whose address ends likewise (RFC 4291 2.7.1)."""
+    return str(ipaddress.IPv6Address(mapped("ff02::1:ff00:0")[:13] + mapped(address)[13:]))
+
+
+def mac_option(kind: int, mac: bytes = PEER_MAC) -> bytes:
+    """Source (1) or target (2) link-layer address."""
+    return bytes([kind, 1]) + mac
+
+
+def solicit(target: str, src: str = PEER6, dst: str = "", options: bytes | None = None, **fields: int) -> bytes:
+    """A neighbour solicitation's packet."""
+    dst = dst or solicited(target)
+    tail = mac_option(1) if options is None else options
+    message = icmp6(SOLICIT, fields.pop("code", 0), bytes(4), mapped(target) + tail, src=src, dst=dst)
+    return ip6(message, ICMP6, src, dst, **{"hops": 255, **fields})
+
+
+def advert(target: str, flags: int, dst: str = US6, options: bytes | None = None, **fields: int) -> bytes:
+    """A neighbour advertisement's packet."""
+    tail = mac_option(2) if options is None else options
+    message = icmp6(ADVERT, 0, bytes([flags, 0, 0, 0]), mapped(target) + tail, src=target, dst=dst)
+    return ip6(message, ICMP6, target, dst, **{"hops": 255, **fields})
+
+
 @dataclass
 class Host6(Host):
     """A stack that has an IPv6 address too, and knows its neighbour's."""
@@ -99,7 +127,7 @@ class Host6(Host):
 
     def settle6(self) -> None:
         """Let the addresses become ours, and forget what was said on the way."""
-        self.poll()
+        self.advance(3 * SECOND)
         self.take()
         self.moved()
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from frames import FAR, OTHER_MAC, PEER, PEER_MAC, Host, Socket, mapped
-from frames6 import AF_INET6, FAR6, GATEWAY6, PEER6, US6, Host6, on_link
+from frames6 import AF_INET6, FAR6, GATEWAY6, OUR_LINK, PEER6, US6, Host6, on_link
 
 IPPROTO_IPV6, UNICAST_HOPS, TCLASS = 41, 16, 67
 
@@ -63,13 +63,12 @@ def test_default_route_of_ipv6_is_none_of_ipv4(host6: Host6) -> None:
 
 def test_link_local_address_leaves_without_its_interface(host6: Host6) -> None:
     """fe80:index::1 is how the engine holds it; on the wire those bytes are zero, in header and checksum."""
-    assert host6.lib.gd_stack_add_address(host6.stack, host6.index, mapped("fe80::1"), 64) == 0
     peer = on_link("fe80::2", host6)
     assert host6.lib.gd_stack_set_neighbour(host6.stack, host6.index, peer, PEER_MAC) == 0
     sock = Socket(host6, domain=AF_INET6)
     assert host6.lib.gd_sock_sendto(sock.c, b"x", 1, 0, peer, 7) == 1
     (packet,) = host6.sent6()
-    assert (packet.src, packet.dst) == ("fe80::1", "fe80::2")
+    assert (packet.src, packet.dst) == (OUR_LINK, "fe80::2")
 
 
 @pytest.mark.parametrize(("address", "length"), [("::", 64), ("ff02::1", 64), (US6, 129), (US6, -1)])

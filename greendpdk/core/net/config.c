@@ -91,10 +91,16 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
         if (rc < 0)
             return rc;
     }
+    own.preferred_until = own.valid_until = GD_NEVER;
     netif->addrs[netif->naddrs++] = own;
     gd_net_changed(stack);
-    gd_arp_announce(netif, &own.addr);
-    return 0;
+    if (gd_addr_is_v4(&own.addr)) {
+        gd_arp_announce(netif, &own.addr);
+        return 0;
+    }
+    rc = gd_nd_enable(netif, stack->now);
+    gd_dad_start(netif, gd_nd_own(netif, &own.addr), stack->now);
+    return rc;
 }
 
 /* The subnet's route goes unless another address of ours is in it, and so does what was known of its broadcast. */
@@ -137,10 +143,45 @@ int gd_stack_del_address(struct gd_stack *stack, int ifindex, const uint8_t *add
         netif->naddrs--; /* the order stays: the first address of a subnet is the source */
         memmove(netif->addrs + i, netif->addrs + i + 1, (size_t)(netif->naddrs - i) * sizeof gone);
         leave_subnet(netif, &gone);
+        gd_dad_forget(netif, &gone);
         gd_net_changed(stack);
         return 0;
     }
     return -EADDRNOTAVAIL;
+}
+
+int gd_stack_autoconf(struct gd_stack *stack, int ifindex)
+{
+    struct gd_netif *netif = gd_netif_find(stack, ifindex);
+
+    return netif ? gd_nd_autoconf(netif, stack->now) : -ENODEV;
+}
+
+int gd_stack_address_state(struct gd_stack *stack, int ifindex, int at)
+{
+    const struct gd_netif *netif = gd_netif_find(stack, ifindex);
+    const struct gd_ifaddr *own;
+
+    if (!netif)
+        return -ENODEV;
+    if (at < 0 || at >= netif->naddrs)
+        return -ENOENT;
+    own = &netif->addrs[at];
+    return (own->tentative && !own->duplicate ? GD_ADDRESS_TENTATIVE : 0) |
+           (own->duplicate ? GD_ADDRESS_DUPLICATE : 0) | (own->deprecated ? GD_ADDRESS_DEPRECATED : 0) |
+           (own->made ? GD_ADDRESS_MADE : 0);
+}
+
+int gd_stack_nameserver(struct gd_stack *stack, int ifindex, int at, uint8_t *addr)
+{
+    const struct gd_netif *netif = gd_netif_find(stack, ifindex);
+
+    if (!netif)
+        return -ENODEV;
+    if (at < 0 || at >= netif->nd.nservers)
+        return -ENOENT;
+    memcpy(addr, netif->nd.servers[at].addr.b, 16);
+    return 0;
 }
 
 int gd_stack_del_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex)

@@ -1,5 +1,5 @@
 /* ICMPv6: echo, errors in, errors out (RFC 4443); its other messages go to who speaks their protocol.
- * Called by net/ip6_ext.c, net/icmp4.c, net/nd.c; calls net/ip.c, net/report.c.
+ * Called by net/ip6_ext.c, net/icmp4.c; calls net/ip.c, net/nd.c, net/report.c.
  */
 #include "../wire/icmp6.h"
 #include "../stack.h"
@@ -150,6 +150,13 @@ void gd_icmp6_input(struct gd_stack *stack, const struct gd_packet *packet, uint
     case GD_ICMP6_TIME_EXCEEDED:
     case GD_ICMP6_PARAMETER:
         error_input(stack, packet, now);
+        return;
+    case GD_ICMP6_ROUTER_SOLICIT:
+    case GD_ICMP6_ROUTER_ADVERT:
+    case GD_ICMP6_NEIGHBOUR_SOLICIT:
+    case GD_ICMP6_NEIGHBOUR_ADVERT:
+    case GD_ICMP6_REDIRECT:
+        gd_nd_input(packet->netif, packet, now);
         return;
     default:
         gd_count(&stack->stats, GD_STAT_icmp_drop_unknown);

@@ -32,7 +32,7 @@ struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr)
         struct gd_netif *netif = stack->netifs[i];
 
         for (int j = 0; netif && j < netif->naddrs; j++)
-            if (gd_addr_eq(&netif->addrs[j].addr, addr))
+            if (gd_addr_eq(&netif->addrs[j].addr, addr) && !netif->addrs[j].tentative)
                 return netif;
     }
     return NULL;
@@ -74,6 +74,7 @@ int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_a
 {
     struct gd_netif *netif;
     struct gd_addr next_hop;
+    uint32_t told; /* by DHCP or a router */
     int rc;
 
     if (dst->generation == stack->generation)
@@ -88,9 +89,8 @@ int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_a
             return -ENOBUFS;
     }
     dst->netif = netif;
-    dst->mtu = netif->port->mtu;
-    if (netif->mtu4 && netif->mtu4 < dst->mtu && gd_addr_is_v4(to))
-        dst->mtu = netif->mtu4;
+    told = gd_addr_is_v4(to) ? netif->mtu4 : netif->nd.mtu;
+    dst->mtu = told && told < netif->port->mtu ? told : netif->port->mtu;
     dst->label = 0;
     dst->generation = stack->generation; /* which making a neighbour may have moved */
     return 0;

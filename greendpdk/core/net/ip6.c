@@ -114,12 +114,13 @@ uint32_t gd_ip6_label(struct gd_stack *stack, struct gd_dst *dst, const struct g
 void gd_ip6_header(const struct gd_netif *netif, struct gd_frame *frame, const struct gd_ip_fields *fields,
                    uint32_t payload_len, uint32_t label)
 {
+    uint8_t hops = netif->nd.hops ? netif->nd.hops : GD_TTL; /* as the routers have it (RFC 4861 6.3.4) */
     bool wire = (netif->port->caps & GD_CAP_LOOPBACK) == 0; /* gd_ip6_scoped's other half */
     struct gd_ip6 ip = {.payload_len = payload_len,
                         .label = label,
                         .tclass = fields->tos,
                         .next = fields->proto,
-                        .hops = (uint8_t)(fields->ttl < 0 ? GD_TTL : fields->ttl),
+                        .hops = fields->ttl < 0 ? hops : (uint8_t)fields->ttl,
                         .src = wire ? gd_addr_on(fields->src, 0) : *fields->src,
                         .dst = wire || gd_addr_is_multicast(fields->dst) ? gd_addr_on(fields->dst, 0) : *fields->dst};
 

@@ -43,7 +43,7 @@ struct gd_neigh *gd_neigh_make(struct gd_netif *netif, const struct gd_addr *add
 void gd_neigh_release(struct gd_neigh *neigh);
 
 /* neighbour.c */
-/* What an ARP packet says about its sender. */
+/* What an ARP packet, or a neighbour solicitation, says about its sender. */
 enum gd_neigh_news {
     GD_NEWS_SEEN,   /* it exists: update an entry, make none (RFC 826, "merge flag") */
     GD_NEWS_ASKED,  /* it asked for us, and so will hear from us: make an entry */
@@ -53,6 +53,11 @@ enum gd_neigh_news {
 /* True if an entry was updated or made. */
 bool gd_neigh_heard(struct gd_netif *netif, const struct gd_addr *addr, const uint8_t *mac, enum gd_neigh_news news,
                     uint64_t now);
+/* A neighbour advertisement about addr, by the rules of RFC 4861 7.2.5. mac NULL: it has none; flags: GD_ND_. False: there
+ * is no entry, or none that it could help. */
+bool gd_neigh_advertised(struct gd_netif *netif, const struct gd_addr *addr, const uint8_t *mac, uint32_t flags,
+                         uint64_t now);
+bool gd_neigh_has_mac(const struct gd_neigh *neigh);
 /* An entry for good. 0, -ENOMEM. */
 int gd_neigh_pin(struct gd_netif *netif, const struct gd_addr *addr, const uint8_t *mac, uint64_t now);
 #endif

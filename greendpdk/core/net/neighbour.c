@@ -1,8 +1,8 @@
-/* The neighbour cache: MAC addresses by IP address, learnt by asking. The states are RFC 4861 7.3.2's, applied to ARP.
- * Called by net/ip.c, net/arp.c, net/config.c, tcp/ack.c (confirm) and the wheel; calls net/arp.c, net/ether.c,
- * net/report.c.
+/* The neighbour cache: MAC addresses by IP address, learnt by asking. The states are RFC 4861 7.3.2's, applied to ARP too.
+ * Called by net/ip.c, net/arp.c, net/nd.c, net/config.c, tcp/ack.c (confirm) and the wheel; calls net/arp.c, net/nd.c,
+ * net/router.c, net/ether.c, net/report.c.
  *
- *            output            3 requests, 1 s apart, broadcast
+ *            output            3 requests, 1 s apart, to all
  *     NONE ─────────► INCOMPLETE ───────────────────────► FAILED ── 1 s ──► gone
  *       (packets wait, 8)  │ answer                         (packets fail at once)
  *                          ▼          30 s without news
@@ -16,6 +16,7 @@
  */
 #include "../stack.h"
 #include "../wire/ether.h"
+#include "../wire/nd.h"
 #include "neigh.h"
 
 #include <errno.h>
@@ -54,10 +55,15 @@ static void fail_waiting(struct gd_neigh *neigh, uint64_t now)
 
 static void request(struct gd_neigh *neigh, uint64_t now)
 {
+    const uint8_t *to_mac = neigh->state == GD_NEIGH_PROBE ? neigh->mac : NULL;
+    uint32_t ms = gd_addr_is_v4(&neigh->addr) ? 0 : neigh->netif->nd.retrans_ms;
+
     neigh->requests++;
-    if (gd_addr_is_v4(&neigh->addr)) /* nobody asks for an IPv6 neighbour yet: it has to be set by hand */
-        gd_arp_request(neigh->netif, &neigh->addr, neigh->state == GD_NEIGH_PROBE ? neigh->mac : NULL);
-    arm(neigh, now + RETRANS);
+    if (gd_addr_is_v4(&neigh->addr))
+        gd_arp_request(neigh->netif, &neigh->addr, to_mac);
+    else
+        gd_nd_solicit(neigh->netif, &neigh->addr, to_mac);
+    arm(neigh, now + (ms ? ms * (SECOND / 1000) : RETRANS));
 }
 
 static void become_stale(struct gd_neigh *neigh, uint64_t now)
@@ -68,7 +74,9 @@ static void become_stale(struct gd_neigh *neigh, uint64_t now)
 
 static void become_reachable(struct gd_neigh *neigh, uint64_t now)
 {
-    uint32_t ms = REACHABLE_MS / 2 + gd_random_below(&neigh->netif->stack->random, REACHABLE_MS);
+    uint32_t told = gd_addr_is_v4(&neigh->addr) ? 0 : neigh->netif->nd.reachable_ms; /* by a router */
+    uint32_t base = told ? told : REACHABLE_MS;
+    uint32_t ms = base / 2 + gd_random_below(&neigh->netif->stack->random, base);
 
     neigh->state = GD_NEIGH_REACHABLE;
     neigh->reachable_time = ms * (SECOND / 1000);
@@ -89,6 +97,7 @@ static void fire(struct gd_timer *timer, uint64_t now)
         neigh->state = GD_NEIGH_FAILED;
         neigh->until = now + NEGATIVE;
         arm(neigh, neigh->until);
+        gd_router_silent(neigh->netif, &neigh->addr);
         fail_waiting(neigh, now);
         return;
     case GD_NEIGH_FAILED: /* early: for packets that came since */
@@ -114,6 +123,7 @@ static void fire(struct gd_timer *timer, uint64_t now)
             request(neigh, now);
             return;
         }
+        gd_router_silent(neigh->netif, &neigh->addr);
         break;
     case GD_NEIGH_NONE:
     case GD_NEIGH_STALE:
@@ -225,7 +235,7 @@ int gd_neigh_ready(struct gd_neigh *neigh, uint64_t now)
     return neigh->state == GD_NEIGH_INCOMPLETE ? -EAGAIN : 0;
 }
 
-static bool has_mac(const struct gd_neigh *neigh)
+bool gd_neigh_has_mac(const struct gd_neigh *neigh)
 {
     return neigh->state == GD_NEIGH_REACHABLE || neigh->state == GD_NEIGH_STALE ||
            neigh->state == GD_NEIGH_DELAYED || neigh->state == GD_NEIGH_PROBE;
@@ -235,7 +245,7 @@ void gd_neigh_confirm(struct gd_stack *stack, const struct gd_dst *dst, uint64_t
 {
     struct gd_neigh *neigh = dst->neigh;
 
-    if (dst->generation != stack->generation || !neigh || !has_mac(neigh))
+    if (dst->generation != stack->generation || !neigh || !gd_neigh_has_mac(neigh))
         return;
     if (neigh->state == GD_NEIGH_REACHABLE)
         neigh->until = now + neigh->reachable_time; /* the timer sees it when it fires */
@@ -274,12 +284,42 @@ bool gd_neigh_heard(struct gd_netif *netif, const struct gd_addr *addr, const ui
     if (neigh->state == GD_NEIGH_FIXED)
         return true;
     asked = neigh->state == GD_NEIGH_INCOMPLETE || neigh->state == GD_NEIGH_PROBE;
-    changed = !has_mac(neigh) || !gd_mac_eq(neigh->mac, mac);
+    changed = !gd_neigh_has_mac(neigh) || !gd_mac_eq(neigh->mac, mac);
     memcpy(neigh->mac, mac, GD_ETHER_MAC);
     if (asked && news == GD_NEWS_ANSWER)
         become_reachable(neigh, now);
     else if (changed) /* believed, but not proven to hear us (RFC 4861 7.2.3) */
         become_stale(neigh, now);
+    release_waiting(neigh, now);
+    return true;
+}
+
+bool gd_neigh_advertised(struct gd_netif *netif, const struct gd_addr *addr, const uint8_t *mac, uint32_t flags,
+                         uint64_t now)
+{
+    struct gd_neigh *neigh = gd_neigh_find(netif, addr);
+    bool first = neigh && !gd_neigh_has_mac(neigh), changed;
+
+    if (!neigh || neigh->state == GD_NEIGH_FIXED)
+        return neigh != NULL;
+    if (first && !mac)
+        return false;
+    changed = mac && (first || !gd_mac_eq(neigh->mac, mac));
+    if (!first && changed && (flags & GD_ND_OVERRIDE) == 0) { /* proxies and the like do not overrule what is known */
+        if (neigh->state == GD_NEIGH_REACHABLE)
+            become_stale(neigh, now);
+        return true;
+    }
+    if (changed)
+        memcpy(neigh->mac, mac, GD_ETHER_MAC);
+    if (flags & GD_ND_SOLICITED)
+        become_reachable(neigh, now);
+    else if (changed)
+        become_stale(neigh, now);
+    if (flags & GD_ND_ROUTER)
+        gd_router_heard(netif, addr);
+    else
+        gd_router_resigned(netif, addr);
     release_waiting(neigh, now);
     return true;
 }

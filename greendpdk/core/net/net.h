@@ -7,6 +7,7 @@
 #include "../util/addr.h"
 #include "../util/table.h"
 #include "../util/timer.h"
+#include "nd.h"
 
 #define GD_IFADDRS 16
 #define GD_GROUPS 64 /* of one interface, the solicited-node ones too */
@@ -23,7 +24,12 @@ struct gd_ifaddr {
     struct gd_addr addr;
     uint8_t prefix_length; /* of the family's own length: 0..32 for v4, 0..128 for v6 */
     bool tentative;        /* not yet known to be nobody else's (RFC 4862 5.4): no source, and not ours */
+    bool duplicate, asked; /* while it is tentative: it is somebody else's; we have asked */
+    bool made;             /* by ourselves, not set by hand: goes with its lifetime */
     bool deprecated;       /* its preferred lifetime is over (RFC 4862 5.5.4): a source only if there is no other */
+    uint8_t nonce[GD_ND_NONCE]; /* of our last question (RFC 7527) */
+    uint64_t dad_at;            /* when the question is due, or its answer's time is over */
+    uint64_t preferred_until, valid_until;
 };
 
 struct gd_group {
@@ -45,6 +51,7 @@ struct gd_netif {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     uint32_t mtu4;        /* of IPv4, less than the port's, as DHCP says; 0: the port's */
     struct gd_dhcp *dhcp; /* owned; NULL: no client runs here */
+    struct gd_nd nd;
     uint64_t defended_at; /* when an address was last defended against another host (RFC 5227 2.4) */
 };
 
