@@ -53,6 +53,7 @@ def patch_socket(dns: bool = True, aggressive: bool = True) -> None:
     install_classes({"socket"})
     gevent.monkey.patch_socket(dns=dns, aggressive=aggressive)
     _force("socket")
+    _force("fcntl")
 
 
 def patch_ssl() -> None:

@@ -9,6 +9,7 @@ OURS: dict[str, tuple[str, tuple[str, ...]]] = {
     "socket": ("greendpdk.socket", ("SocketType", "close", "create_connection", "fromfd", "socket", "socketpair")),
     "ssl": ("greendpdk.ssl", ("SSLContext", "SSLSocket", "get_server_certificate", "wrap_socket")),
     "select": ("greendpdk.select", ("poll", "select")),
+    "fcntl": ("greendpdk.fcntl", ("ioctl",)),
     "os": ("greendpdk.monkey._os", ("close", "sendfile")),
 }
 

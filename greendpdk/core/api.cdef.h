@@ -177,6 +177,8 @@ int gd_sock_getsockopt(struct gd_sock *sock, int level, int name, void *value, u
 /* SIOCINQ and SIOCOUTQ: bytes unread, bytes not yet acknowledged. */
 int gd_sock_unread(struct gd_sock *sock);
 int gd_sock_unacked(struct gd_sock *sock);
+/* ioctl(2) with SIOCINQ, SIOCOUTQ, SIOCOUTQNSD or SIOCATMARK: the number, -EINVAL (a listener), -ENOTTY. */
+int gd_sock_ioctl(struct gd_sock *sock, uint32_t request);
 /* RFC 9293's name of the state, "DATAGRAM" for UDP; a static string. */
 const char *gd_sock_state(struct gd_sock *sock);
 

@@ -6,6 +6,7 @@
 from greendpdk.testing.clock import Clock
 from greendpdk.testing.endpoint import Endpoint
 from greendpdk.testing.script import ScriptError, play
+from greendpdk.testing.tcp_info import TcpInfo, tcp_info
 from greendpdk.testing.wire import Fault, Host, Wire
 
-__all__ = ["Clock", "Endpoint", "Fault", "Host", "ScriptError", "Wire", "play"]
+__all__ = ["Clock", "Endpoint", "Fault", "Host", "ScriptError", "TcpInfo", "Wire", "play", "tcp_info"]

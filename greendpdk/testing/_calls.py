@@ -22,6 +22,7 @@ from greendpdk.testing._flow import pattern
 from greendpdk.testing._lines import Call, Ellipsis_, Expr, Name, Statement, StructValue
 from greendpdk.testing.clock import MS, NEVER
 from greendpdk.testing.endpoint import Address, Endpoint
+from greendpdk.testing.tcp_info import TcpInfo, tcp_info
 
 if TYPE_CHECKING:
     from greendpdk.testing._player import Player
@@ -144,6 +145,10 @@ class Calls:
     def state(self, fd: int) -> str:
         """Return the state of a script's socket."""
         return self.files[fd].endpoint.state
+
+    def info(self, fd: int) -> TcpInfo:
+        """Return TCP_INFO of a script's socket."""
+        return tcp_info(self.files[fd].endpoint)
 
     def _file(self, fd: Expr) -> File:
         if not isinstance(fd, int) or fd not in self.files:
@@ -324,7 +329,7 @@ class Calls:
     def _do_ioctl(self, fd: Expr, request: Expr, value: Expr) -> Attempt:
         def attempt() -> int:
             endpoint = self._file(fd).endpoint
-            got = endpoint.unread if request == Name(("SIOCINQ",)) else endpoint.unacked
+            got = endpoint.ioctl(constant(request))
             if isinstance(value, list) and value and value[0] != got:
                 raise self.player.error(f"{got} bytes")
             return 0

@@ -18,6 +18,8 @@ MORE = {
     "IP_MTU_DISCOVER": 10,
     "SIOCINQ": 0x541B,
     "SIOCOUTQ": 0x5411,
+    "SIOCOUTQNSD": 0x894B,
+    "SIOCATMARK": 0x8905,
     "FIONREAD": 0x541B,
     "POLLIN": 1,
     "POLLOUT": 4,

@@ -87,6 +87,7 @@ class Player:
         host = self.host
         return {
             "state": self.calls.state,
+            "info": self.calls.info,
             "counter": lambda name: host.counters().get(name, 0),
             "counters": host.counters,
             "buffer_bytes": lambda: host.buffer_bytes,

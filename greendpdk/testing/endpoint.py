@@ -83,6 +83,10 @@ class Endpoint:
         """Return the bytes not yet acknowledged (SIOCOUTQ)."""
         return check(lib.gd_sock_unacked(self.c))
 
+    def ioctl(self, request: int) -> int:
+        """Return the number that ioctl(2) gives."""
+        return check(lib.gd_sock_ioctl(self.c, request))
+
     def bind(self, address: Address) -> None:
         """Bind, as bind(2)."""
         check(lib.gd_sock_bind(self.c, address_to_c(address[0]), address[1]))

@@ -87,18 +87,19 @@ class KernelSocket:
         found = dict(ask.poll(0)).get(self.sock.fileno(), 0)
         return sum(mine for theirs, mine in BITS.items() if found & theirs)
 
-    def _ask(self, request: int) -> int:
+    def ioctl(self, request: int) -> int:
+        """Return the number that ioctl(2) gives."""
         return int(struct.unpack("i", fcntl.ioctl(self.sock, request, b"\0" * 4))[0])
 
     @property
     def unread(self) -> int:
         """Return SIOCINQ."""
-        return self._ask(FIONREAD)
+        return self.ioctl(FIONREAD)
 
     @property
     def unacked(self) -> int:
         """Return SIOCOUTQ."""
-        return self._ask(SIOCOUTQ)
+        return self.ioctl(SIOCOUTQ)
 
     def bind(self, address: Address) -> None:
         """Bind."""

@@ -159,7 +159,7 @@ class KernelPlayer(Player):
     def names(self) -> dict[str, Any]:
         """Return what the code of a script may ask; of the engine's own figures any is right."""
         own = {name: lambda *_: Whatever() for name in ("counter", "buffer_bytes", "sockets")}
-        return {**own, "counters": dict, "state": self.calls.state, "now": self.seconds()}
+        return {**own, "counters": dict, "state": self.calls.state, "info": self.calls.info, "now": self.seconds()}
 
     def left_behind(self) -> str:
         """Look at nothing: the namespace ends with the process."""

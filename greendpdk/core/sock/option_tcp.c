@@ -94,6 +94,14 @@ static int get_congestion(struct gd_sock *sock, void *value, uint32_t *len)
     return gd_option_put(value, len, padded, sizeof(padded));
 }
 
+static int get_info(struct gd_sock *sock, void *value, uint32_t *len)
+{
+    struct gd_tcp_info info;
+
+    gd_tcp_info(gd_tcb(sock), &info);
+    return gd_option_put(value, len, &info, sizeof(info));
+}
+
 const struct gd_option *gd_option_tcp(size_t *count)
 {
     static const struct gd_option table[] = {
@@ -111,6 +119,7 @@ const struct gd_option *gd_option_tcp(size_t *count)
          GD_AT(user_timeout_ms), .min = 0, .max = INT32_MAX},
         {IPPROTO_TCP, TCP_SYNCNT, GD_STREAM, gd_option_set_number, gd_option_get_number, GD_AT(syncnt),
          .min = 1, .max = 127},
+        {IPPROTO_TCP, TCP_INFO, GD_STREAM, .get_raw = get_info},
         {IPPROTO_TCP, TCP_CONGESTION, GD_STREAM, .set_raw = set_congestion, .get_raw = get_congestion},
     };
 

@@ -62,7 +62,7 @@ static void take_flight(struct gd_tcb *tcb, uint32_t ack, struct gd_acked *acked
 }
 
 /* The bytes up to ack leave the send buffer; SYN and FIN take no bytes of it. */
-static void advance(struct gd_tcb *tcb, uint32_t ack)
+static void advance(struct gd_tcb *tcb, uint32_t ack, uint64_t now)
 {
     uint32_t base = gd_tcp_snd_base(tcb);
     uint32_t bytes = gd_seq_gt(ack, base) ? ack - base : 0;
@@ -70,6 +70,7 @@ static void advance(struct gd_tcb *tcb, uint32_t ack)
     if (bytes > tcb->snd.len) /* the FIN's number */
         bytes = tcb->snd.len;
     gd_buffer_consume(&tcb->sock.stack->pool, &tcb->snd, bytes, false);
+    gd_tally_progress(tcb, bytes, now);
     tcb->snd_una = ack;
     tcb->syn_acked = true;
     if (tcb->recovery == GD_OPEN && gd_seq_gt(ack, tcb->recover))
@@ -91,7 +92,7 @@ static void new_ack(struct gd_tcb *tcb, const struct gd_segment *segment, struct
 {
     acked->bytes = segment->header.ack - tcb->snd_una;
     take_flight(tcb, segment->header.ack, acked, now);
-    advance(tcb, segment->header.ack);
+    advance(tcb, segment->header.ack, now);
     take_rtt(tcb, segment, now);
     gd_neigh_confirm(tcb->sock.stack, &tcb->sock.dst, now);
     tcb->sock.soft_error = 0;
@@ -181,6 +182,7 @@ static bool leave_syn_received(struct gd_tcb *tcb, struct gd_segment *segment, u
 static void take_news(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
 {
     struct gd_acked acked = {0};
+    uint32_t delivered = tcb->tally.delivered;
     bool duplicate = is_duplicate(tcb, segment);
 
     if (gd_seq_gt(segment->header.ack, tcb->snd_una))
@@ -195,6 +197,7 @@ static void take_news(struct gd_tcb *tcb, const struct gd_segment *segment, uint
         acked.delivered = tcb->mss;
     }
     acked.echo = gd_ecn_is_echo(tcb, segment);
+    tcb->tally.delivered_ce += acked.echo ? tcb->tally.delivered - delivered : 0;
     if (acked.bytes > 0 || acked.delivered > 0 || acked.dsack || acked.echo || tcb->probing)
         gd_tcp_recover(tcb, segment, &acked, now);
     if (acked.bytes > 0)

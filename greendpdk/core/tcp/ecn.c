@@ -15,7 +15,7 @@ void gd_ecn_open(struct gd_tcb *tcb)
 /* A SYN that is itself marked as capable is no honest question (RFC 3168 6.1.1; as Linux). */
 bool gd_ecn_is_asked(const struct gd_stack *stack, const struct gd_segment *segment)
 {
-    return stack->config.ecn != GD_ECN_OFF && (segment->header.flags & BOTH) == BOTH &&
+    return stack->config.ecn != GD_ECN_OFF && (segment->header.flags & (BOTH | GD_TCP_SYN)) == (BOTH | GD_TCP_SYN) &&
            (segment->packet->tos & GD_ECN_CE) == 0;
 }
 

@@ -124,6 +124,7 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
         gd_buffer_read(&tcb->snd, seq - gd_tcp_snd_base(tcb), out.l4 + at, len);
     gd_ip_end(stack, &fields, &out, at + len);
     gd_count(&stack->stats, GD_STAT_tcp_out);
+    gd_tally_out(tcb, seq, len);
     if (flags & GD_TCP_RST)
         gd_count(&stack->stats, GD_STAT_tcp_resets_out);
     if ((header.flags & (GD_TCP_CWR | GD_TCP_SYN)) == GD_TCP_CWR)

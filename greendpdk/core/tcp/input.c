@@ -123,6 +123,7 @@ void gd_tcp_steps(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
                                   gd_tcp_check_ack, gd_tcp_take_text, gd_tcp_take_fin};
 
     tcb->last_received_at = now;
+    gd_tally_in(tcb, segment, now);
     gd_tcp_keepalive_restart(tcb, now);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         if (!steps[i](tcb, segment, now))
@@ -134,10 +135,12 @@ static void tcb_input(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     uint8_t shift = (segment->header.flags & GD_TCP_SYN) ? 0 : tcb->snd_wscale;
 
     segment->wnd = (uint32_t)segment->header.window << shift;
-    if (tcb->state == GD_SYN_SENT)
-        gd_tcp_syn_sent(tcb, segment, now);
-    else
+    if (tcb->state != GD_SYN_SENT) {
         gd_tcp_steps(tcb, segment, now);
+        return;
+    }
+    gd_tally_in(tcb, segment, now);
+    gd_tcp_syn_sent(tcb, segment, now);
 }
 
 /* No flow has this 4-tuple: a listener, or nobody. */

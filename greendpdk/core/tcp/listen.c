@@ -125,6 +125,8 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     gd_tcp_take_options(tcb, &request->options, now);
     tcb->ts_recent = request->ts_recent;
     tcb->ecn.ok = request->ecn;
+    tcb->tally.segs_in = 1;
+    tcb->tally.segs_out = request->retries + 1;
     if (request->cookie)
         tcb->rto = GD_TCP_RTO_FIRST; /* when the SYN-ACK was sent is forgotten: no sample */
     else if (request->retries == 0)

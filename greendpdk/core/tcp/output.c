@@ -257,6 +257,21 @@ static int send_data(struct gd_tcb *tcb, uint64_t now)
     }
 }
 
+/* What holds the sender up, for TCP_INFO. */
+static void note_doing(struct gd_tcb *tcb, uint64_t now)
+{
+    uint32_t waiting, len = next_len(tcb, &waiting);
+    enum gd_doing doing = GD_DOING_NOTHING;
+
+    if (waiting > 0 && len < tcb->mss && len < waiting)
+        doing = GD_DOING_RWND;
+    else if (tcb->want_write && waiting == 0)
+        doing = GD_DOING_SNDBUF;
+    else if (tcb->snd_una != tcb->snd_nxt || waiting > 0)
+        doing = GD_DOING_SENDING;
+    gd_tally_doing(tcb, doing, now);
+}
+
 int gd_tcp_send_one(struct gd_tcb *tcb, uint64_t now)
 {
     uint32_t waiting, len = next_len(tcb, &waiting);
@@ -278,6 +293,7 @@ int gd_tcp_output(struct gd_tcb *tcb, uint64_t now)
     rc = send_lost(tcb, now);
     if (rc == 0)
         rc = send_data(tcb, now);
+    note_doing(tcb, now);
     if (idle || tcb->deadline[GD_T_PROBE] == GD_NEVER)
         gd_tcp_probe_schedule(tcb, now);
     if (rc == 0 && (tcb->ack_now || gd_tcp_window_update_due(tcb)))

@@ -33,10 +33,13 @@ void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struc
 {
     uint64_t rtt = now - sent->at;
 
-    if (gd_seq_gt(sent->end, tcb->fack))
+    tcb->tally.delivered++;
+    if (gd_seq_gt(sent->end, tcb->fack)) {
         tcb->fack = sent->end;
-    else if (gd_seq_lt(sent->end, tcb->fack) && !sent->resent && sent->fate == GD_SENT_OUT)
+    } else if (gd_seq_lt(sent->end, tcb->fack) && !sent->resent && sent->fate == GD_SENT_OUT) {
         tcb->reordered = true;
+        tcb->tally.reorders++;
+    }
     if (!sent->resent) {
         acked->rtt = rtt > 0 ? rtt : 1;
         take_min_rtt(tcb, acked->rtt, now);

@@ -133,8 +133,8 @@ static void set_window(struct gd_tcb *tcb, const struct gd_acked *acked, bool lo
         if (may > tcb->ssthresh - pipe)
             may = tcb->ssthresh - pipe;
     }
-    if (tcb->recovery == GD_RECOVERY && tcb->prr_out == 0 && may < tcb->mss)
-        may = tcb->mss; /* the fast retransmit itself */
+    if (tcb->prr_out == 0 && may < tcb->mss)
+        may = tcb->mss; /* the fast retransmit itself, or CWR */
     tcb->cwnd = pipe + may;
 }
 

@@ -72,6 +72,7 @@ void gd_tcp_take_sacks(struct gd_tcb *tcb, const struct gd_segment *segment, str
     }
     if (is_dsack(&segment->header)) {
         acked->dsack = true;
+        tcb->tally.dsacks++;
         first = 1;
     }
     for (int i = first; i < options->nsacks; i++) {

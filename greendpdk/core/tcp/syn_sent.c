@@ -53,6 +53,7 @@ void gd_tcp_established(struct gd_tcb *tcb, uint64_t now)
     tcb->ever_connected = true;
     tcb->min_rtt = tcb->srtt; /* the handshake's: what is acknowledged faster was not sent again in time (RACK) */
     tcb->min_rtt_at = now;
+    tcb->tally.delivered = 1; /* the SYN, as Linux counts */
     tcb->retries = 0;
     tcb->resent_ts = gd_tcp_now_ms(now) + tcb->ts_offset;
     gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);

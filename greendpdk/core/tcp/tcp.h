@@ -16,6 +16,7 @@
 #include "cc.h"
 #include "ecn.h"
 #include "flight.h"
+#include "info.h"
 #include "islands.h"
 #include "tune.h"
 
@@ -138,6 +139,7 @@ struct gd_tcb {
     uint32_t probes;         /* probes (keepalive, zero window) unanswered in a row */
     uint32_t total_retransmits;
 
+    struct gd_tally tally;
     struct gd_ecn ecn;
     const struct gd_cc *cc;
     uint32_t cwnd, ssthresh, acked_in_ca;

@@ -11,6 +11,7 @@ static void advance(struct gd_tcb *tcb, uint32_t seq)
 {
     seq = gd_islands_join(&tcb->islands, seq);
     gd_buffer_extend(&tcb->rcv, seq - tcb->rcv_nxt);
+    tcb->tally.bytes_received += seq - tcb->rcv_nxt;
     tcb->rcv_nxt = seq;
 }
 
@@ -81,6 +82,7 @@ static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_
     if (store(tcb, segment)) {
         bool kept = gd_islands_add(&tcb->islands, segment->seq, segment->seq + segment->len);
 
+        tcb->tally.out_of_order += kept ? 1 : 0;
         gd_count(stats, kept ? GD_STAT_tcp_out_of_order : GD_STAT_tcp_drop_out_of_order);
     }
     segment->answered = true;

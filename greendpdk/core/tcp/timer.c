@@ -81,6 +81,7 @@ static void on_retransmit(struct gd_tcb *tcb, uint64_t now)
         return;
     }
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_timeouts);
+    gd_tally_timeout(tcb, now);
     tcb->retries++;
     if (tcb->syn_acked)
         gd_tcp_recover_timeout(tcb, now);
