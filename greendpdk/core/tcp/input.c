@@ -62,10 +62,24 @@ static bool is_exact_reset(const struct gd_tcb *tcb, const struct gd_segment *se
     return tcb->fin_received && segment->seq == tcb->rcv_nxt - 1;
 }
 
+/* Simultaneous open: the peer's SYN-ACK crosses ours (RFC 9293 3.5, figure 7). Its SYN we have; its ACK is news. */
+static void take_crossing_syn(struct gd_tcb *tcb, struct gd_segment *segment)
+{
+    uint8_t both = GD_TCP_SYN | GD_TCP_ACK;
+
+    if (tcb->state != GD_SYN_RECEIVED || (segment->header.flags & both) != both || segment->seq != tcb->irs)
+        return;
+    segment->header.flags &= (uint8_t)~GD_TCP_SYN;
+    segment->seq++;
+    tcb->ack_now = true; /* as Linux: the last word of a handshake is an ACK */
+    gd_tcp_want_output(tcb);
+}
+
 static bool check_sequence(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     const struct gd_tcp_options *options = &segment->header.options;
 
+    take_crossing_syn(tcb, segment);
     if (is_old(tcb, segment, now))
         return refuse(tcb, segment, GD_STAT_tcp_drop_paws, now);
     if (!is_acceptable(tcb, segment)) {
