@@ -44,7 +44,8 @@ void gd_tcp_done(struct gd_tcb *tcb, int error)
     gd_flow_remove(tcb->sock.stack, &tcb->sock.flow);
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->snd);
     gd_flight_clear(&tcb->flight);
-    if (tcb->sock.orphan) {
+    /* One that waits for accept stays, as on Linux: who accepts it learns of its end. */
+    if (tcb->sock.orphan && (tcb->parent == NULL || !tcb->ever_connected)) {
         leave_accept_queue(tcb);
         gd_tcb_free(tcb);
         return;

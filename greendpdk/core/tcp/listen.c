@@ -163,7 +163,7 @@ void gd_tcp_request_done(struct gd_stack *stack, struct gd_request *request, str
     gd_tcp_steps(tcb, segment, now);
     if (tcb->state == GD_SYN_RECEIVED)
         gd_tcp_done(tcb, 0);
-    else if (tcb->state != GD_CLOSED)
+    else if (tcb->parent != NULL)
         gd_sock_wake(&listener->sock, GD_READ);
 }
 
