@@ -26,7 +26,21 @@ from dhcp_server import (
     reply,
     usual,
 )
-from frames import BROADCAST, FAR, MS, OTHER_MAC, OUR_MAC, PEER_MAC, SECOND, Host, Socket, arp, ether, four, mapped
+from frames import (
+    BROADCAST,
+    FAR,
+    MS,
+    OTHER_MAC,
+    OUR_MAC,
+    PEER_MAC,
+    SECOND,
+    Host,
+    Socket,
+    arp,
+    ether,
+    four,
+    mapped,
+)
 
 OTHER_SERVER = "10.0.0.3"
 
