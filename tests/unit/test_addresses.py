@@ -12,6 +12,7 @@ from frames import (
     PEER_MAC,
     SECOND,
     TCP,
+    UDP,
     US,
     Host,
     Socket,
@@ -115,9 +116,18 @@ def test_datagram_from_a_removed_address_is_refused(host: Host) -> None:
     assert sock.bind(SECOND_ADDRESS, 7000) == 0
     assert sock.sendto(b"x", PEER, 9) == 1
     assert remove(host, SECOND_ADDRESS) == 0
-    assert sock.sendto(b"x", PEER, 9) < 0
+    assert sock.sendto(b"x", PEER, 9) == -errno.EINVAL  # udp(7) does not say so, but Linux does
     host.poll()
     assert [packet.src for packet in host.ips()] == [SECOND_ADDRESS]
+
+
+def test_datagram_of_a_socket_that_is_bound_to_a_group_comes_from_the_ports_address(host: Host) -> None:
+    host.learn()
+    sock = Socket(host)
+    assert sock.bind("224.0.0.251", 5353) == 0
+    assert sock.sendto(b"x", PEER, 9) == 1
+    host.poll()
+    assert [packet.src for packet in host.ips() if packet.proto == UDP] == [US]
 
 
 def test_former_broadcast_address_is_a_host(host: Host) -> None:

@@ -316,4 +316,4 @@ def test_detaching_frees_what_waits(host: Host, sock: Socket) -> None:
     send(host, sock)
     assert host.lib.gd_stack_detach(host.stack, host.index) == 0
     assert host.stack.neigh_count == 0
-    assert sock.sendto(b"x", PEER, 9) == -errno.ENETUNREACH
+    assert sock.sendto(b"x", PEER, 9) == -errno.EINVAL  # the address that it is bound to went along

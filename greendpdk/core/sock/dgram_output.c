@@ -23,6 +23,12 @@ struct gd_addr gd_udp_destination(const struct gd_addr *to)
     return gd_addr_is_v4(to) && gd_addr_is_any(to) ? gd_addr_v4(localhost) : *to;
 }
 
+/* Is the bound address what datagrams come from? A group that was bound is for hearing only. */
+static bool names_source(const struct gd_sock *sock)
+{
+    return !gd_addr_is_any(&sock->flow.local.addr) && !gd_addr_is_multicast(&sock->flow.local.addr);
+}
+
 /* May this socket send there at all? */
 static int check_destination(const struct gd_sock *sock, const struct gd_addr *to)
 {
@@ -34,6 +40,8 @@ static int check_destination(const struct gd_sock *sock, const struct gd_addr *t
         return -EAFNOSUPPORT;
     if (sock->domain == AF_INET6 && sock->options.v6only && gd_addr_is_v4(to))
         return -ENETUNREACH;
+    if (names_source(sock) && !gd_ip_local(sock->stack, &sock->flow.local.addr)) /* it was ours when it was bound */
+        return -EINVAL; /* as Linux's route look-up says */
     rc = gd_ip_path(sock->stack, to, &netif, &next_hop);
     if (rc < 0)
         return rc;
@@ -127,12 +135,12 @@ static int transmit_whole(struct gd_sock *sock, struct gd_ip_fields *fields, con
 static int64_t transmit(struct gd_udp *udp, const void *data, uint32_t len, const struct gd_endpoint *to)
 {
     struct gd_sock *sock = &udp->sock;
-    const struct gd_addr *bound = &sock->flow.local.addr;
+    bool named = names_source(sock);
     struct gd_udp_header header = {sock->flow.local.port, to->port, GD_UDP_HEADER + len, 0};
     bool group = gd_addr_is_multicast(&to->addr); /* stays on the link unless told otherwise (RFC 1112 6.1) */
     bool v4 = gd_addr_is_v4(&to->addr);
     uint8_t mode = sock->options.pmtudisc[v4 ? 0 : 1];
-    struct gd_ip_fields fields = {.src = gd_addr_is_any(bound) ? &udp->src : bound,
+    struct gd_ip_fields fields = {.src = named ? &sock->flow.local.addr : &udp->src,
                                   .dst = &to->addr,
                                   .proto = IPPROTO_UDP,
                                   .ttl = group ? 1 : gd_options_ttl(&sock->options, &to->addr),
