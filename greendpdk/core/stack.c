@@ -182,6 +182,7 @@ int gd_stack_detach(struct gd_stack *stack, int ifindex)
     gd_route_forget(stack, netif);
     gd_neigh_forget(stack, netif);
     gd_reassembly_forget(stack, netif);
+    gd_udp_forget(stack, netif);
     stack->generation += stack->generation == UINT32_MAX ? 2 : 1;
     stack->netifs[ifindex - 1] = NULL;
     free_netif(netif);

@@ -4,6 +4,7 @@
 #include "../stack.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 static struct gd_group *find(struct gd_netif *netif, const struct gd_addr *addr)
 {
@@ -35,7 +36,18 @@ void gd_group_leave(struct gd_netif *netif, const struct gd_addr *addr)
         *group = netif->groups[--netif->ngroups];
 }
 
+/* 224.0.0.1 (RFC 1112 4), ff01::1 and ff02::1 (RFC 4291 2.8). */
+static bool is_everybody(const struct gd_addr *addr)
+{
+    static const uint8_t rest[13] = {[12] = 1};
+
+    if (gd_addr_is_v4(addr))
+        return gd_addr_u32(addr) == INADDR_ALLHOSTS_GROUP;
+    return addr->b[0] == 0xff && (addr->b[1] == 1 || addr->b[1] == 2) && addr->b[2] == 0 &&
+           memcmp(addr->b + 3, rest, sizeof rest) == 0;
+}
+
 bool gd_group_member(struct gd_netif *netif, const struct gd_addr *addr)
 {
-    return find(netif, addr) != NULL;
+    return is_everybody(addr) || find(netif, addr) != NULL;
 }

@@ -28,6 +28,14 @@ bool gd_ip4_broadcast(const struct gd_netif *netif, const struct gd_addr *addr)
     return false;
 }
 
+bool gd_ip4_any_broadcast(const struct gd_stack *stack, const struct gd_addr *addr)
+{
+    for (int i = 0; i < GD_NETIFS; i++)
+        if (stack->netifs[i] && gd_ip4_broadcast(stack->netifs[i], addr))
+            return true;
+    return false;
+}
+
 /* RFC 1122 3.2.1.3: what may stand in the source field of a packet from a wire. */
 static bool source_is_sane(const struct gd_netif *netif, const struct gd_addr *src)
 {
@@ -39,13 +47,15 @@ static bool source_is_sane(const struct gd_netif *netif, const struct gd_addr *s
 
 /* Ours, or everybody's. The weak end system model (RFC 1122 3.3.4.2), as Linux: any address of ours on any interface;
  * but 127/8 never comes from a wire. */
-static bool destination_is_ours(const struct gd_netif *netif, const struct gd_addr *dst, bool *to_group)
+static bool destination_is_ours(struct gd_netif *netif, const struct gd_addr *dst, bool *to_group)
 {
     if (gd_addr_is_loopback(dst))
         return (netif->port->caps & GD_CAP_LOOPBACK) != 0;
     if (gd_ip_local(netif->stack, dst))
         return true;
     *to_group = true;
+    if (gd_addr_is_multicast(dst))
+        return gd_group_member(netif, dst);
     return gd_ip4_broadcast(netif, dst);
 }
 

@@ -156,6 +156,8 @@ int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif
 bool gd_ip_within(const struct gd_addr *addr, const struct gd_addr *prefix, uint32_t bits);
 /* 255.255.255.255, or the broadcast address of a subnet of that interface. */
 bool gd_ip4_broadcast(const struct gd_netif *netif, const struct gd_addr *addr);
+/* ... of any interface. */
+bool gd_ip4_any_broadcast(const struct gd_stack *stack, const struct gd_addr *addr);
 /* The header of a packet that is total_len long, its checksum filled in unless the port does that. */
 void gd_ip4_header(struct gd_stack *stack, struct gd_frame *frame, const struct gd_ip_fields *fields,
                    uint32_t total_len, bool checksum);

@@ -180,7 +180,7 @@ static bool may_bind(struct gd_sock *sock, const struct gd_addr *addr)
 {
     if (gd_addr_is_any(addr) || gd_ip_local(sock->stack, addr) != NULL)
         return true;
-    return sock->type == SOCK_DGRAM && gd_addr_is_multicast(addr);
+    return sock->type == SOCK_DGRAM && (gd_addr_is_multicast(addr) || gd_ip4_any_broadcast(sock->stack, addr));
 }
 
 int gd_bind(struct gd_sock *sock, const struct gd_endpoint *local)
@@ -195,7 +195,8 @@ int gd_bind(struct gd_sock *sock, const struct gd_endpoint *local)
     holders = local->port != 0 ? find_holders(sock->stack, sock->flow.proto, local->port) : NULL;
     if (holders != NULL && conflicts(sock, &local->addr, holders))
         return -EADDRINUSE;
-    sock->flow.local.addr = local->addr;
+    /* A group is the same by whatever interface it comes. */
+    sock->flow.local.addr = gd_addr_is_multicast(&local->addr) ? gd_addr_on(&local->addr, 0) : local->addr;
     /* Linux counts a port of the kernel's choosing as bound as well: connect does not share it. */
     rc = local->port != 0 ? hold(sock, local->port) : hold_ephemeral(sock, NULL);
     if (rc != 0)

@@ -102,3 +102,22 @@ struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struc
     }
     return best;
 }
+
+bool gd_bound_fits(const struct gd_sock *sock, const struct gd_addr *local)
+{
+    return fits(sock, local) > 0;
+}
+
+struct gd_sock *gd_bound_next(struct gd_stack *stack, uint8_t proto, uint16_t port, struct gd_sock *after)
+{
+    uint64_t hash = hash_port(stack, proto, port);
+    struct gd_node *node = after ? after->listen_node.next : gd_table_first(&stack->listeners, hash);
+
+    for (; node != NULL; node = node->next) {
+        struct gd_sock *sock = GD_ENTRY(node, struct gd_sock, listen_node);
+
+        if (node->hash == hash && sock->flow.proto == proto && sock->flow.local.port == port)
+            return sock;
+    }
+    return NULL;
+}

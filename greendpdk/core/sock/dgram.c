@@ -1,5 +1,5 @@
 /* Datagram sockets as the application holds them (RFC 768, RFC 1122 4.1): life, connect, receive.
- * Called by sock/sock.c; calls sock/{bind,demux,sock,buffer,dgram_output}.c.
+ * Called by sock/sock.c; calls sock/{bind,demux,sock,buffer,dgram_output,dgram_group}.c.
  *
  *     queue (a gd_buffer):  [record|payload][record|payload] ...       whole datagrams, under SO_RCVBUF
  *     unconnected: heard by local port (gd_bound_find)     connected: by the 4-tuple (gd_flow_find) alone
@@ -28,6 +28,8 @@ int gd_udp_new(struct gd_stack *stack, int domain, struct gd_sock **out)
     gd_sock_init(&udp->sock, stack, domain, SOCK_DGRAM);
     udp->sock.flow.proto = IPPROTO_UDP;
     gd_timer_init(&udp->retry, retry);
+    for (int i = 0; i < 2; i++)
+        udp->multicast[i] = (struct gd_multicast){.ttl = 1, .loop = true, .all = true}; /* RFC 1112 6.1; Linux */
     *out = &udp->sock;
     return 0;
 }
@@ -38,6 +40,7 @@ void gd_udp_close(struct gd_sock *sock)
 
     gd_timer_cancel(&sock->stack->wheel, &udp->retry);
     gd_buffer_clear(&sock->stack->pool, &udp->queue);
+    gd_udp_leave_all(udp);
     gd_sock_bury(sock);
 }
 

@@ -9,19 +9,55 @@ struct gd_record {
     uint16_t len;
 };
 
+#define GD_MEMBERSHIPS 20 /* Linux's igmp_max_memberships */
+
+struct gd_membership {
+    struct gd_addr group; /* without an interface in it */
+    int ifindex;
+};
+
+/* How a socket sends to groups, and what it hears of them: IP_MULTICAST_... and IPV6_MULTICAST_... */
+struct gd_multicast {
+    int ifindex; /* 0: as the routes say */
+    struct gd_addr source;
+    uint8_t ttl;
+    bool loop; /* own datagrams are for members of this host too */
+    bool all;  /* it hears groups that only others have joined */
+};
+
 struct gd_udp {
     struct gd_sock sock; /* first: the handle points at it */
     struct gd_buffer queue;
     struct gd_timer retry; /* armed: the device took no more, writers wait */
     struct gd_addr to;     /* what sock.dst leads to */
     struct gd_addr src;    /* the source address chosen for it, while no address is bound */
+    bool to_all;           /* and that is a broadcast address */
     bool connected;
+    int nmemberships;
+    struct gd_membership *memberships; /* owned; NULL until the first join */
+    struct gd_multicast multicast[2];  /* of IPv4, of IPv6 */
 };
 
 static inline struct gd_udp *gd_udp_of(struct gd_sock *sock)
 {
     return (struct gd_udp *)(void *)sock;
 }
+
+/* dgram_group.c */
+/* 0, -EADDRINUSE (twice), -ENOBUFS (too many), -ENOMEM. */
+int gd_udp_join(struct gd_udp *udp, const struct gd_addr *group, struct gd_netif *netif);
+/* 0, -EADDRNOTAVAIL. */
+int gd_udp_leave(struct gd_udp *udp, const struct gd_addr *group, const struct gd_netif *netif);
+void gd_udp_leave_all(struct gd_udp *udp);
+/* Is what came to that address by that interface for this socket, as far as memberships go? */
+bool gd_udp_hears(const struct gd_udp *udp, const struct gd_addr *group, int ifindex);
+/* gd_udp_aim at a group, by the interface that IP_MULTICAST_IF named. */
+int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to);
+
+/* dgram_input.c */
+/* A datagram to a group or everybody, to all sockets of ours that hear it; returns how many would. */
+uint32_t gd_udp_deliver(struct gd_netif *netif, const struct gd_endpoint *local, const struct gd_endpoint *remote,
+                        const uint8_t *data, uint32_t len);
 
 /* dgram_output.c */
 /* The longest packet to there that may go in one piece; sock.dst leads there. */

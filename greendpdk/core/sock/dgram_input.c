@@ -1,7 +1,7 @@
 /* Datagrams in, and what became of those that went out (RFC 768, RFC 1122 4.1).
  * Called by net/ip4.c, net/report.c; calls sock/demux.c, buffer.c, sock.c, net/icmp4.c, pmtu.c.
  *
- * A datagram to a broadcast address reaches one socket of ours, the best match.
+ * A datagram to a group or to everybody reaches every socket that hears it, any other the one that fits best.
  */
 #include "dgram.h"
 #include "../util/checksum.h"
@@ -54,11 +54,53 @@ static bool enqueue(struct gd_udp *udp, const struct gd_endpoint *from, const ui
     return true;
 }
 
+static void deliver(struct gd_udp *udp, const struct gd_endpoint *remote, const uint8_t *data, uint32_t len)
+{
+    if (enqueue(udp, remote, data, len))
+        gd_sock_wake(&udp->sock, GD_READ);
+    else
+        gd_count(&udp->sock.stack->stats, GD_STAT_udp_drop_buffer);
+}
+
+uint32_t gd_udp_deliver(struct gd_netif *netif, const struct gd_endpoint *local, const struct gd_endpoint *remote,
+                        const uint8_t *data, uint32_t len)
+{
+    struct gd_stack *stack = netif->stack;
+    struct gd_flow *flow = gd_flow_find(stack, IPPROTO_UDP, local, remote); /* bound to the group and connected */
+    struct gd_sock *sock = flow ? GD_ENTRY(flow, struct gd_sock, flow) : NULL;
+    uint32_t count = 0;
+
+    if (sock && gd_udp_hears(gd_udp_of(sock), &local->addr, netif->index)) {
+        deliver(gd_udp_of(sock), remote, data, len);
+        count++;
+    }
+    for (sock = NULL; (sock = gd_bound_next(stack, IPPROTO_UDP, local->port, sock)) != NULL;) {
+        if (!gd_bound_fits(sock, &local->addr) || !gd_udp_hears(gd_udp_of(sock), &local->addr, netif->index))
+            continue;
+        deliver(gd_udp_of(sock), remote, data, len);
+        count++;
+    }
+    return count;
+}
+
+/* To every socket that hears it; to one, the best match. Returns how many. */
+static uint32_t hand_out(const struct gd_packet *packet, const struct gd_endpoint *local,
+                         const struct gd_endpoint *remote, const uint8_t *data, uint32_t len)
+{
+    struct gd_udp *udp;
+
+    if (packet->to_group && (gd_addr_is_multicast(&local->addr) || gd_ip4_broadcast(packet->netif, &local->addr)))
+        return gd_udp_deliver(packet->netif, local, remote, data, len);
+    udp = find(packet->netif->stack, local, remote);
+    if (udp)
+        deliver(udp, remote, data, len);
+    return udp ? 1 : 0;
+}
+
 void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)
 {
     struct gd_endpoint local = {packet->dst, 0}, remote = {packet->src, 0};
     struct gd_udp_header header;
-    struct gd_udp *udp;
 
     gd_count(&stack->stats, GD_STAT_udp_in);
     if (!gd_udp_parse(packet->l4, packet->l4_len, &header)) {
@@ -75,17 +117,10 @@ void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64
         gd_dhcp_input(packet->netif, header.source, packet->l4 + GD_UDP_HEADER, header.len - GD_UDP_HEADER, now);
         return;
     }
-    udp = find(stack, &local, &remote);
-    if (!udp) {
-        gd_count(&stack->stats, GD_STAT_udp_drop_no_port);
-        gd_icmp_unreachable(stack, packet, GD_UNREACH_PORT, now);
+    if (hand_out(packet, &local, &remote, packet->l4 + GD_UDP_HEADER, header.len - GD_UDP_HEADER) > 0)
         return;
-    }
-    if (!enqueue(udp, &remote, packet->l4 + GD_UDP_HEADER, header.len - GD_UDP_HEADER)) {
-        gd_count(&stack->stats, GD_STAT_udp_drop_buffer);
-        return;
-    }
-    gd_sock_wake(&udp->sock, GD_READ);
+    gd_count(&stack->stats, GD_STAT_udp_drop_no_port);
+    gd_icmp_unreachable(stack, packet, GD_UNREACH_PORT, now);
 }
 
 /* What routers say of the path is believed where the socket says so (Linux's ip_sk_accept_pmtu), and what was sent too

@@ -1,5 +1,6 @@
 /* Datagrams out (RFC 768, RFC 1122 4.1).
- * Called by sock/sock.c, dgram.c, dgram_input.c, option_ip.c; calls net/ip.c, fragment.c, pmtu.c, sock/bind.c, demux.c.
+ * Called by sock/sock.c, dgram.c, dgram_input.c, option_ip.c; calls net/ip.c, fragment.c, pmtu.c, group.c,
+ * sock/bind.c, demux.c, dgram_group.c, dgram_input.c.
  *
  *     fits the path's MTU? ─┬─ yes ─► one packet, with DF unless IP_PMTUDISC_DONT
  *                           └─ no ──► fragments, or EMSGSIZE if IP_PMTUDISC_DO and the like
@@ -23,15 +24,25 @@ struct gd_addr gd_udp_destination(const struct gd_addr *to)
     return gd_addr_is_v4(to) && gd_addr_is_any(to) ? gd_addr_v4(localhost) : *to;
 }
 
-/* Is the bound address what datagrams come from? A group that was bound is for hearing only. */
+/* Is the bound address what datagrams come from? Bound to a group or to everybody's, a socket hears that, and sends from
+ * its host's (Linux's inet_bind). */
 static bool names_source(const struct gd_sock *sock)
 {
-    return !gd_addr_is_any(&sock->flow.local.addr) && !gd_addr_is_multicast(&sock->flow.local.addr);
+    const struct gd_addr *bound = &sock->flow.local.addr;
+
+    return !gd_addr_is_any(bound) && !gd_addr_is_multicast(bound) && !gd_ip4_any_broadcast(sock->stack, bound);
+}
+
+/* IP_MULTICAST_IF has been set for such an address. */
+static bool has_interface(const struct gd_udp *udp, const struct gd_addr *to)
+{
+    return gd_addr_is_multicast(to) && udp->multicast[gd_addr_is_v4(to) ? 0 : 1].ifindex != 0;
 }
 
 /* May this socket send there at all? */
-static int check_destination(const struct gd_sock *sock, const struct gd_addr *to)
+static int check_destination(struct gd_udp *udp, const struct gd_addr *to)
 {
+    const struct gd_sock *sock = &udp->sock;
     struct gd_netif *netif;
     struct gd_addr next_hop;
     int rc;
@@ -42,10 +53,14 @@ static int check_destination(const struct gd_sock *sock, const struct gd_addr *t
         return -ENETUNREACH;
     if (names_source(sock) && !gd_ip_local(sock->stack, &sock->flow.local.addr)) /* it was ours when it was bound */
         return -EINVAL; /* as Linux's route look-up says */
+    udp->to_all = false;
+    if (has_interface(udp, to))
+        return 0;
     rc = gd_ip_path(sock->stack, to, &netif, &next_hop);
     if (rc < 0)
         return rc;
-    return gd_ip4_broadcast(netif, to) && !sock->options.broadcast ? -EACCES : 0;
+    udp->to_all = gd_ip4_broadcast(netif, to);
+    return udp->to_all && !sock->options.broadcast ? -EACCES : 0;
 }
 
 int gd_udp_aim(struct gd_udp *udp, const struct gd_addr *to)
@@ -57,9 +72,13 @@ int gd_udp_aim(struct gd_udp *udp, const struct gd_addr *to)
     if (same && sock->dst.generation == sock->stack->generation)
         return 0;
     sock->dst.generation = 0;
-    rc = check_destination(sock, to);
-    if (rc == 0)
+    rc = check_destination(udp, to);
+    if (rc == 0 && has_interface(udp, to))
+        rc = gd_udp_aim_group(udp, to);
+    else if (rc == 0)
         rc = gd_ip_source(sock->stack, to, &udp->src);
+    if (rc == 0 && names_source(sock))
+        udp->src = sock->flow.local.addr;
     udp->to = *to;
     return rc;
 }
@@ -132,36 +151,54 @@ static int transmit_whole(struct gd_sock *sock, struct gd_ip_fields *fields, con
     return 0;
 }
 
-static int64_t transmit(struct gd_udp *udp, const void *data, uint32_t len, const struct gd_endpoint *to)
+/* What we send to a group or to everybody is for the sockets of this host as well (RFC 1112 6.1; Linux's ip_mc_output).
+ * Handed over at once: there is no wire in between. */
+static void loop_back(struct gd_udp *udp, const struct gd_endpoint *to, const void *data, uint32_t len)
+{
+    struct gd_endpoint local = {gd_addr_on(&to->addr, 0), to->port}, remote = {udp->src, udp->sock.flow.local.port};
+    struct gd_netif *netif = udp->sock.dst.netif;
+    bool group = gd_addr_is_multicast(&to->addr);
+
+    if (group ? udp->multicast[gd_addr_is_v4(&to->addr) ? 0 : 1].loop && gd_group_member(netif, &local.addr)
+              : udp->to_all)
+        gd_udp_deliver(netif, group ? &local : to, &remote, data, len);
+}
+
+/* Hop limit 0, and a scope of the interface alone (RFC 4291 2.7): it stays in this host. */
+static bool stays_here(const struct gd_ip_fields *fields, const struct gd_dst *dst)
+{
+    const struct gd_addr *to = fields->dst;
+
+    if (!gd_addr_is_multicast(to))
+        return false;
+    return fields->ttl == 0 || dst->netif->port->caps & GD_CAP_LOOPBACK ||
+           (!gd_addr_is_v4(to) && (to->b[1] & 15) == 1);
+}
+
+static int transmit(struct gd_udp *udp, const void *data, uint32_t len, const struct gd_endpoint *to)
 {
     struct gd_sock *sock = &udp->sock;
-    bool named = names_source(sock);
     struct gd_udp_header header = {sock->flow.local.port, to->port, GD_UDP_HEADER + len, 0};
-    bool group = gd_addr_is_multicast(&to->addr); /* stays on the link unless told otherwise (RFC 1112 6.1) */
     bool v4 = gd_addr_is_v4(&to->addr);
     uint8_t mode = sock->options.pmtudisc[v4 ? 0 : 1];
-    struct gd_ip_fields fields = {.src = named ? &sock->flow.local.addr : &udp->src,
+    struct gd_ip_fields fields = {.src = &udp->src,
                                   .dst = &to->addr,
                                   .proto = IPPROTO_UDP,
-                                  .ttl = group ? 1 : gd_options_ttl(&sock->options, &to->addr),
+                                  .ttl = gd_addr_is_multicast(&to->addr) ? udp->multicast[v4 ? 0 : 1].ttl
+                                                                         : gd_options_ttl(&sock->options, &to->addr),
                                   .tos = gd_options_tos(&sock->options, &to->addr),
                                   .df = sets_df(mode)};
     int rc = gd_ip_resolve(sock->stack, &sock->dst, &fields);
     uint32_t mtu;
 
-    if (rc < 0)
-        return rc == -ENOBUFS ? blocked(udp) : rc;
+    if (rc < 0 || stays_here(&fields, &sock->dst))
+        return rc;
     mtu = gd_udp_mtu(udp, &to->addr);
     if (gd_ip_header_len(&to->addr) + header.len <= mtu)
-        rc = transmit_whole(sock, &fields, &header, data);
-    else if (may_fragment(mode) && (v4 || !sock->options.dontfrag))
-        rc = transmit_parts(sock, &fields, &header, data, mtu);
-    else
-        return -EMSGSIZE;
-    if (rc < 0)
-        return rc == -ENOBUFS || rc == -EAGAIN ? blocked(udp) : rc;
-    gd_count(&sock->stack->stats, GD_STAT_udp_out);
-    return len;
+        return transmit_whole(sock, &fields, &header, data);
+    if (may_fragment(mode) && (v4 || !sock->options.dontfrag))
+        return transmit_parts(sock, &fields, &header, data, mtu);
+    return -EMSGSIZE;
 }
 
 static int bind_to_send(struct gd_sock *sock)
@@ -203,5 +240,10 @@ int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int fl
         return rc;
     if (flags & MSG_CONFIRM)
         gd_neigh_confirm(sock->stack, &sock->dst, sock->stack->now);
-    return transmit(udp, data, (uint32_t)len, &remote);
+    rc = transmit(udp, data, (uint32_t)len, &remote);
+    if (rc < 0)
+        return rc == -ENOBUFS || rc == -EAGAIN ? blocked(udp) : rc;
+    loop_back(udp, &remote, data, (uint32_t)len);
+    gd_count(&sock->stack->stats, GD_STAT_udp_out);
+    return (int64_t)len;
 }

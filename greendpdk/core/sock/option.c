@@ -1,5 +1,5 @@
 /* setsockopt(2) and getsockopt(2) in Linux's levels, names, layouts and errors: the look-up, and socket(7)'s own options.
- * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, and tcp/ where an option acts at once.
+ * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, option_group.c, and tcp/ where an option acts at once.
  */
 #include "option.h"
 #include "../tcp/tcp.h"
@@ -162,23 +162,29 @@ static const struct gd_option *table_of(int level, size_t *count)
     }
 }
 
+static const struct gd_option *look_up(const struct gd_option *rows, size_t count, int level, int name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].level == level && rows[i].name == name)
+            return &rows[i];
+    return NULL;
+}
+
 /* NULL: no such option here, ENOPROTOOPT. */
 static const struct gd_option *find(const struct gd_sock *sock, int level, int name)
 {
     enum gd_option_for type = sock->type == SOCK_STREAM ? GD_STREAM : GD_DGRAM;
     size_t count;
     const struct gd_option *rows = table_of(level, &count);
+    const struct gd_option *option = look_up(rows, count, level, name);
 
-    for (size_t i = 0; i < count; i++) {
-        const struct gd_option *option = &rows[i];
-
-        if (option->level != level || option->name != name)
-            continue;
-        if (option->type != GD_ANY && option->type != type)
-            return NULL;
-        return level == IPPROTO_IPV6 && sock->domain != AF_INET6 ? NULL : option;
+    if (option == NULL) {
+        rows = gd_option_group(&count);
+        option = look_up(rows, count, level, name);
     }
-    return NULL;
+    if (option == NULL || (option->type != GD_ANY && option->type != type))
+        return NULL;
+    return level == IPPROTO_IPV6 && sock->domain != AF_INET6 ? NULL : option;
 }
 
 int gd_sock_setsockopt(struct gd_sock *sock, int level, int name, const void *value, uint32_t len)

@@ -116,6 +116,11 @@ void gd_bound_remove(struct gd_sock *sock);
 struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struct gd_endpoint *local,
                               const struct gd_endpoint *remote);
 
+/* Does that address reach a socket bound as this one is? */
+bool gd_bound_fits(const struct gd_sock *sock, const struct gd_addr *local);
+/* The next after `after` (NULL: the first) that hears a local port, whatever its address; NULL: no more. */
+struct gd_sock *gd_bound_next(struct gd_stack *stack, uint8_t proto, uint16_t port, struct gd_sock *after);
+
 /* bind.c: local addresses and ports */
 /* Binds to an ephemeral port (RFC 6056) and, if none was bound, the source address for `remote`. remote NULL: a plain
  * listen or sendto. 0, -EADDRNOTAVAIL, -ENETUNREACH. */
@@ -135,5 +140,7 @@ int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int fl
 int64_t gd_udp_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, struct gd_endpoint *from,
                         int *msg_flags);
 int gd_udp_shutdown(struct gd_sock *sock, int how);
+/* An interface goes: so do the memberships there. dgram_group.c */
+void gd_udp_forget(struct gd_stack *stack, const struct gd_netif *netif);
 int gd_udp_unread(struct gd_sock *sock); /* bytes of the first datagram, as SIOCINQ on UDP */
 #endif
