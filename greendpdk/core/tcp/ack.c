@@ -103,6 +103,7 @@ static void new_ack(struct gd_tcb *tcb, const struct gd_segment *segment, struct
 static void after_new_ack(struct gd_tcb *tcb, uint64_t now)
 {
     tcb->retries = 0;
+    gd_mtu_acked(tcb, now);
     if (tcb->snd_una == tcb->snd_nxt) { /* RFC 6298 5.2, 5.3 */
         gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
         gd_tcp_timer_stop(tcb, GD_T_REORDER);

@@ -91,6 +91,14 @@ static void acknowledged(struct gd_tcb *tcb)
     gd_tcp_timer_stop(tcb, GD_T_DELACK);
 }
 
+/* Of a packet that the path takes, from TCP's header on. */
+static uint32_t text_room(const struct gd_tcb *tcb, const struct gd_out *out)
+{
+    uint32_t ip = gd_tcp_headers(&tcb->sock.flow.remote.addr) - GD_TCP_HEADER;
+
+    return tcb->path_mtu != 0 && tcb->path_mtu - ip < out->room ? tcb->path_mtu - ip : out->room;
+}
+
 int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, uint64_t now)
 {
     struct gd_stack *stack = tcb->sock.stack;
@@ -111,7 +119,7 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
     gd_ecn_stamp(tcb, &header, &fields, len);
     header.window = window_field(tcb, flags);
     at = gd_tcp_write(out.l4, &header);
-    if (at + len > out.room && header.options.nsacks > 0) { /* data comes before what the next ACK can still tell */
+    if (at + len > text_room(tcb, &out) && header.options.nsacks > 0) { /* data comes before what the next ACK can still tell */
         header.options.nsacks = 0;
         at = gd_tcp_write(out.l4, &header);
     }

@@ -215,17 +215,34 @@ static int send_lost(struct gd_tcb *tcb, uint64_t now)
     return 0;
 }
 
+static uint32_t window_left(const struct gd_tcb *tcb)
+{
+    uint32_t flight = tcb->snd_nxt - tcb->snd_una;
+
+    return tcb->snd_wnd > flight ? tcb->snd_wnd - flight : 0;
+}
+
 /* Bytes that wait at snd_nxt, and how many of them make the next segment by the peer's window. */
 static uint32_t next_len(const struct gd_tcb *tcb, uint32_t *waiting)
 {
-    uint32_t flight = tcb->snd_nxt - tcb->snd_una;
-    uint32_t window = tcb->snd_wnd > flight ? tcb->snd_wnd - flight : 0;
+    uint32_t window = window_left(tcb);
     int32_t left = gd_seq_diff(fin_seq(tcb), tcb->snd_nxt);
     uint32_t len;
 
     *waiting = left > 0 ? (uint32_t)left : 0;
     len = *waiting < window ? *waiting : window;
     return len < tcb->mss ? len : tcb->mss;
+}
+
+/* A segment larger than the MSS, to see if the path takes it. */
+static bool send_larger(struct gd_tcb *tcb, uint32_t waiting, uint64_t now)
+{
+    uint32_t seq = tcb->snd_nxt, len = gd_mtu_probe(tcb, waiting, window_left(tcb), now);
+
+    if (len == 0 || send_new(tcb, len, now) != 0)
+        return false;
+    gd_mtu_probe_sent(tcb, seq, len);
+    return true;
 }
 
 static int send_data(struct gd_tcb *tcb, uint64_t now)
@@ -237,6 +254,8 @@ static int send_data(struct gd_tcb *tcb, uint64_t now)
         bool fin = !tcb->fin_sent && may_send_fin(tcb) && waiting == 0;
         int rc;
 
+        if (tcb->path_mtu != 0 && send_larger(tcb, waiting, now))
+            continue;
         if (len > 0 && pipe + len > tcb->cwnd) {
             tcb->cwnd_limited = true;
             return 0;

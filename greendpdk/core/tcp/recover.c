@@ -168,7 +168,7 @@ void gd_tcp_recover(struct gd_tcb *tcb, const struct gd_segment *segment, const 
     lost = tcb->sack_ok ? gd_tcp_rack_detect(tcb, now) : newreno_lost(tcb, acked);
     if (acked->echo)
         take_echo(tcb, acked, now);
-    if (lost && tcb->recovery <= GD_CWR)
+    if (lost && !gd_mtu_only_probe_lost(tcb, now) && tcb->recovery <= GD_CWR)
         enter(tcb, now);
     if (tcb->recovery == GD_RECOVERY || tcb->recovery == GD_CWR)
         set_window(tcb, acked, lost);
@@ -182,7 +182,7 @@ void gd_tcp_recover_lost(struct gd_tcb *tcb, uint64_t now)
 {
     static const struct gd_acked nothing = {0};
 
-    if (tcb->recovery <= GD_CWR)
+    if (!gd_mtu_only_probe_lost(tcb, now) && tcb->recovery <= GD_CWR)
         enter(tcb, now);
     if (tcb->recovery == GD_RECOVERY)
         set_window(tcb, &nothing, true);

@@ -18,6 +18,7 @@
 #include "flight.h"
 #include "info.h"
 #include "islands.h"
+#include "mtu.h"
 #include "tune.h"
 
 #define GD_MS 1000000ull
@@ -111,7 +112,8 @@ struct gd_tcb {
     uint64_t ts_recent_at;
     uint32_t mss;      /* bytes of data in a full segment, options taken off */
     uint32_t peer_mss; /* its option, or the default */
-    uint32_t path_mtu; /* from ICMP; 0: the interface's */
+    uint32_t path_mtu; /* the largest packet that surely passes; 0: the interface's */
+    struct gd_mtu mtu;
     uint32_t rcv_mss;  /* the largest segment seen: what "every second full segment" counts */
     uint32_t unacked_in; /* bytes received since the last ACK left */
 

@@ -83,10 +83,12 @@ static void on_retransmit(struct gd_tcb *tcb, uint64_t now)
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_timeouts);
     gd_tally_timeout(tcb, now);
     tcb->retries++;
-    if (tcb->syn_acked)
+    if (tcb->syn_acked) {
+        gd_mtu_timeout(tcb, now);
         gd_tcp_recover_timeout(tcb, now);
-    else
+    } else {
         tcb->syn_due = true;
+    }
     tcb->rtt_at = 0;
     gd_tcp_back_off(tcb);
     gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, tcb->rto, now));
