@@ -4,6 +4,7 @@
 #include "stack.h"
 
 #include "tcp/tcp.h"
+#include "tcp/window.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -79,6 +80,7 @@ int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack *
     gd_list_init(&stack->dead);
     gd_list_init(&stack->ready);
     gd_list_init(&stack->output);
+    gd_list_init(&stack->starved);
     gd_list_init(&stack->time_waits);
     rc = init_tables(stack);
     if (rc != 0)
@@ -233,7 +235,7 @@ static uint64_t next_deadline(const struct gd_stack *stack, uint64_t now)
         if (netif != NULL && netif->ntx > 0 && now + GD_MS < next) /* the port was full: look again soon */
             next = now + GD_MS;
     }
-    if (!gd_list_empty(&stack->output) && now + GD_MS < next)
+    if ((!gd_list_empty(&stack->output) || stack->to_feed > 0) && now + GD_MS < next)
         next = now + GD_MS;
     return next;
 }
@@ -252,6 +254,7 @@ uint64_t gd_stack_poll(struct gd_stack *stack, uint64_t now)
             if (stack->netifs[i] != NULL && stack->netifs[i]->ntx > 0)
                 gd_netif_flush(stack->netifs[i], now);
     }
+    gd_tcp_feed(stack);
     free_dead(stack);
     return frames > 0 ? now : next_deadline(stack, now);
 }

@@ -49,6 +49,9 @@ struct gd_stack {
     uint32_t nsocks;
     struct gd_list ready;  /* with bits posted */
     struct gd_list output; /* struct gd_tcb with something to send */
+    struct gd_list starved; /* struct gd_tcb that wait for memory (tcp/memory.c), the longest first */
+    uint32_t nstarved, to_feed; /* to_feed: left of this pass */
+    uint64_t fed;          /* pool.given when the pass began */
     uint32_t nrequests;    /* half-open */
     struct gd_list time_waits; /* oldest first */
     uint32_t ntime_waits;

@@ -28,14 +28,19 @@ void gd_table_insert(struct gd_table *table, struct gd_node *node, uint64_t hash
 void gd_table_remove(struct gd_table *table, struct gd_node *node);
 struct gd_node *gd_table_first(const struct gd_table *table, uint64_t hash);
 
-struct gd_chunk_pool { uint64_t cap, used, owned; ...; };
-struct gd_buffer { uint8_t **ring; uint32_t slots, first, offset, len; };
+struct gd_chunk_pool { uint64_t cap, used, taken, owned, given; ...; };
+struct gd_buffer { uint8_t **ring; uint32_t slots, first, offset, len, chunks; };
+#define GD_RESERVE ...
 void gd_pool_init(struct gd_chunk_pool *pool, uint64_t cap);
 void gd_pool_free(struct gd_chunk_pool *pool);
 int gd_buffer_write(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32_t at, const void *data, uint32_t len);
 void gd_buffer_extend(struct gd_buffer *buffer, uint32_t len);
 void gd_buffer_read(const struct gd_buffer *buffer, uint32_t at, void *data, uint32_t len);
 void gd_buffer_consume(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32_t len, bool keep);
+uint64_t gd_pool_room(const struct gd_chunk_pool *pool, uint32_t chunks);
+uint64_t gd_buffer_room(const struct gd_chunk_pool *pool, const struct gd_buffer *buffer);
+bool gd_buffer_may_spare(const struct gd_chunk_pool *pool, const struct gd_buffer *buffer, uint32_t len);
+void gd_buffer_cut(struct gd_chunk_pool *pool, struct gd_buffer *buffer);
 void gd_buffer_clear(struct gd_chunk_pool *pool, struct gd_buffer *buffer);
 uint32_t gd_buffer_append(struct gd_chunk_pool *pool, struct gd_buffer *buffer, const void *data, uint32_t len);
 

@@ -1,4 +1,8 @@
-"""Invariant: a buffer gives back what was written to it, owns chunks only for that, and never passes the cap."""
+"""Invariant: a buffer gives back what was written to it, owns chunks only for that, and never passes the cap.
+
+And what it may take is its fair share (buffer.h's rules 1 to 3), no more and no less.
+"""
+
 from __future__ import annotations
 
 import errno
@@ -11,6 +15,7 @@ from internals import load
 
 CHUNK = 4096
 CAP = 40 * CHUNK
+RINGS = 2 * 64 * 8  # bytes of two rings at most
 
 
 def pattern(seed: int, length: int) -> bytes:
@@ -39,20 +44,25 @@ class Buffers(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), seed=st.integers(0, 255), length=st.integers(0, 6 * CHUNK))
     def append(self, which: int, seed: int, length: int) -> None:
-        """Append takes all, or as much as the cap allows."""
+        """Append takes all, or as much as its share allows."""
         data = pattern(seed, length)
-        room = CAP - self.pool.used
-        took = self.lib.gd_buffer_append(self.pool, self.buffers[which], data, length)
+        buffer, islands = self.buffers[which], self.islands[which]
+        room, held = self.lib.gd_buffer_room(self.pool, buffer), buffer.chunks * CHUNK
+        took = self.lib.gd_buffer_append(self.pool, buffer, data, length)
         assert 0 <= took <= length
-        if length <= room:
-            assert took == length
+        if not islands:  # else some chunks were there
+            assert took <= room and (took == min(length, room) or self.pool.used + CHUNK > CAP - RINGS)
+        if length and held < self.lib.GD_RESERVE and CAP - self.pool.used >= 2 * CHUNK:
+            assert took >= min(length, CHUNK)
         have = self.bytes[which]
         have += data[:took]
         self.islands[which] = {at: byte for at, byte in self.islands[which].items() if at >= len(have)}
 
     @rule(
-        which=st.integers(0, 1), seed=st.integers(0, 255),
-        gap=st.integers(0, 5 * CHUNK), length=st.integers(1, CHUNK * 2),
+        which=st.integers(0, 1),
+        seed=st.integers(0, 255),
+        gap=st.integers(0, 5 * CHUNK),
+        length=st.integers(1, CHUNK * 2),
     )
     def island(self, which: int, seed: int, gap: int, length: int) -> None:
         """Write beyond len: all or nothing."""
@@ -83,6 +93,14 @@ class Buffers(RuleBasedStateMachine):
         self.islands[which] = {at - length: byte for at, byte in self.islands[which].items()}
 
     @rule(which=st.integers(0, 1))
+    def cut(self, which: int) -> None:
+        """What lies beyond len goes, and its chunks."""
+        self.lib.gd_buffer_cut(self.pool, self.buffers[which])
+        self.islands[which].clear()
+        buffer = self.buffers[which]
+        assert buffer.chunks == (buffer.offset + buffer.len + CHUNK - 1) // CHUNK or buffer.len == 0
+
+    @rule(which=st.integers(0, 1))
     def clear(self, which: int) -> None:
         """Everything goes."""
         self.lib.gd_buffer_clear(self.pool, self.buffers[which])
@@ -106,16 +124,18 @@ class Buffers(RuleBasedStateMachine):
     @invariant()
     def owns_what_it_holds(self) -> None:
         """Chunks are counted, under the cap, and none stays with an empty buffer."""
-        chunks = 0
+        chunks = rings = 0
         for buffer, have, islands in zip(self.buffers, self.bytes, self.islands, strict=True):
             mine = sum(buffer.ring[slot] != self.ffi.NULL for slot in range(buffer.slots))
             chunks += mine
+            rings += buffer.slots * 8
+            assert mine == buffer.chunks
             if not have and not islands and buffer.ring == self.ffi.NULL:
                 assert (mine, buffer.slots, buffer.offset) == (0, 0, 0)
             needed = {(buffer.offset + at) // CHUNK for at in [*range(0, len(have), 512), *islands]}
             assert mine >= len(needed)
-        assert self.pool.used == chunks * CHUNK <= CAP
-        assert self.pool.owned >= self.pool.used
+        assert self.pool.used == chunks * CHUNK + rings <= CAP
+        assert self.pool.taken == chunks * CHUNK <= self.pool.owned
 
 
 TestBuffers = Buffers.TestCase
@@ -126,9 +146,9 @@ def test_buffer_owns_nothing_when_it_was_read_empty(ffi: Any, lib: Any) -> None:
     pool, buffer = ffi.new("struct gd_chunk_pool *"), ffi.new("struct gd_buffer *")
     lib.gd_pool_init(pool, CAP)
     assert lib.gd_buffer_append(pool, buffer, bytes(10000), 10000) == 10000
-    assert pool.used == 3 * CHUNK
+    assert pool.used == 3 * CHUNK + 4 * 8
     lib.gd_buffer_consume(pool, buffer, 5000, False)
-    assert pool.used == 2 * CHUNK
+    assert pool.used == 2 * CHUNK + 4 * 8
     lib.gd_buffer_consume(pool, buffer, 5000, False)
     assert (pool.used, buffer.ring, buffer.slots) == (0, ffi.NULL, 0)
     lib.gd_pool_free(pool)
@@ -136,9 +156,64 @@ def test_buffer_owns_nothing_when_it_was_read_empty(ffi: Any, lib: Any) -> None:
 
 def test_chunks_of_one_buffer_serve_the_next(ffi: Any, lib: Any) -> None:
     pool, buffer = ffi.new("struct gd_chunk_pool *"), ffi.new("struct gd_buffer *")
-    lib.gd_pool_init(pool, 100 * CHUNK)
+    lib.gd_pool_init(pool, 1000 * CHUNK)
     for _ in range(50):
         assert lib.gd_buffer_append(pool, buffer, bytes(60 * CHUNK), 60 * CHUNK) == 60 * CHUNK
         lib.gd_buffer_clear(pool, buffer)
     assert pool.owned == 64 * CHUNK
+    lib.gd_pool_free(pool)
+
+
+def fill(ffi: Any, lib: Any, pool: Any, buffer: Any) -> int:
+    """Append until no more is taken; return the chunks held."""
+    while lib.gd_buffer_append(pool, buffer, bytes(CHUNK), CHUNK):
+        pass
+    return int(buffer.chunks)
+
+
+def test_each_of_n_that_want_all_gets_the_same_share(ffi: Any, lib: Any) -> None:
+    """They take turns, as connections do: 1/(n + 1) of three quarters each, and one share is left."""
+    pool = ffi.new("struct gd_chunk_pool *")
+    for n in (1, 2, 3, 9):
+        lib.gd_pool_init(pool, 400 * CHUNK)
+        buffers = [ffi.new("struct gd_buffer *") for _ in range(n)]
+        for _ in range(300):
+            for buffer in buffers:
+                lib.gd_buffer_append(pool, buffer, bytes(CHUNK), CHUNK)
+        shares = [buffer.chunks for buffer in buffers]
+        assert all(abs(share - 300 / (n + 1)) < 3 for share in shares), (n, shares)
+        for buffer in buffers:
+            lib.gd_buffer_clear(pool, buffer)
+        lib.gd_pool_free(pool)
+
+
+def test_hog_leaves_the_reserve_to_all_the_others(ffi: Any, lib: Any) -> None:
+    """One takes all it can; 256 others get four chunks each of the last quarter, and the cap refuses the next."""
+    pool, hog = ffi.new("struct gd_chunk_pool *"), ffi.new("struct gd_buffer *")
+    lib.gd_pool_init(pool, 4096 * CHUNK)
+    others = [ffi.new("struct gd_buffer *") for _ in range(300)]
+    assert fill(ffi, lib, pool, hog) <= 1536
+    held = [fill(ffi, lib, pool, other) for other in others]
+    assert held[0] > 100 and min(held[:250]) >= 4
+    assert held[-1] == 0 and pool.used <= pool.cap < pool.used + 2 * CHUNK
+    assert lib.gd_buffer_append(pool, hog, bytes(CHUNK), CHUNK) == 0
+    lib.gd_buffer_clear(pool, hog)
+    assert fill(ffi, lib, pool, others[-1]) >= 4
+    for other in others:
+        lib.gd_buffer_clear(pool, other)
+    assert (pool.used, pool.taken) == (0, 0)
+    lib.gd_pool_free(pool)
+
+
+def test_bytes_out_of_order_get_nothing_of_the_reserve(ffi: Any, lib: Any) -> None:
+    pool, hog, other = (ffi.new(f"struct gd_{kind} *") for kind in ("chunk_pool", "buffer", "buffer"))
+    lib.gd_pool_init(pool, 400 * CHUNK)
+    assert lib.gd_buffer_may_spare(pool, other, 1000)
+    extra = [ffi.new("struct gd_buffer *") for _ in range(12)]
+    for buffer in (hog, *extra):
+        fill(ffi, lib, pool, buffer)
+    assert lib.gd_pool_room(pool, 0) >= CHUNK
+    assert not lib.gd_buffer_may_spare(pool, other, 1000)
+    for buffer in (hog, *extra):
+        lib.gd_buffer_clear(pool, buffer)
     lib.gd_pool_free(pool)

@@ -1,12 +1,12 @@
 /* The sparse byte queue of buffer.h and the chunks it is made of.
- * Called by sock/stream.c, sock/dgram.c, tcp/output.c, tcp/reassembly.c; calls malloc, a slab at a time.
+ * Called by sock/stream.c, sock/dgram.c, tcp/, net/reassembly.c; calls malloc, a slab at a time.
  *
  *     pool.slabs ──► [next|chunk|chunk| ... 64 ]──► [next| ... ]      freed with the pool
  *     pool.free_chunks ──► chunk ──► chunk ──► ...                    in no buffer
  *
  * A chunk is in exactly one ring or on the free list. Chunks that hold islands only (bytes beyond len) are in the ring
  * like any other, so gd_buffer_clear and the head's passing give them back; what marks an island as valid is the
- * caller's list of them (tcp/reassembly.c), hence `keep`: with it an empty head leaves the ring alone.
+ * caller's list of them (tcp/islands.c), hence `keep`: with it an empty head leaves the ring alone.
  */
 #include "buffer.h"
 
@@ -18,20 +18,25 @@
 #define SLAB_HEAD 64   /* room for the link; chunks stay aligned to a cache line's size within the slab */
 #define FIRST_SLOTS 4  /* 16 KiB: most requests and answers */
 
-static void give(struct gd_chunk_pool *pool, uint8_t *chunk)
+static void give(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint8_t *chunk)
 {
     memcpy(chunk, &pool->free_chunks, sizeof pool->free_chunks);
     pool->free_chunks = chunk;
     pool->used -= GD_CHUNK;
+    pool->taken -= GD_CHUNK;
+    pool->given += GD_CHUNK;
+    buffer->chunks--;
 }
 
 /* Only after reserve has seen to it that there is one. */
-static uint8_t *take(struct gd_chunk_pool *pool)
+static uint8_t *take(struct gd_chunk_pool *pool, struct gd_buffer *buffer)
 {
     uint8_t *chunk = pool->free_chunks;
 
     memcpy(&pool->free_chunks, chunk, sizeof pool->free_chunks);
     pool->used += GD_CHUNK;
+    pool->taken += GD_CHUNK;
+    buffer->chunks++;
     return chunk;
 }
 
@@ -53,14 +58,24 @@ static int add_slab(struct gd_chunk_pool *pool)
     return 0;
 }
 
-/* Sees to it that count chunks can be taken. */
-static int reserve(struct gd_chunk_pool *pool, uint64_t count)
+/* The ring's size when it holds that many chunks. */
+static uint32_t slots_for(const struct gd_buffer *buffer, uint64_t chunks)
 {
-    uint64_t bytes = count * GD_CHUNK;
+    uint64_t slots = buffer->slots ? buffer->slots : FIRST_SLOTS;
 
-    if (pool->used + bytes > pool->cap)
+    while (slots < chunks)
+        slots *= 2;
+    return (uint32_t)slots;
+}
+
+/* Sees to it that the buffer can take count chunks, and a ring of so many slots. */
+static int reserve(struct gd_chunk_pool *pool, const struct gd_buffer *buffer, uint64_t count, uint32_t slots)
+{
+    uint64_t bytes = count * GD_CHUNK, ring = (slots - buffer->slots) * sizeof *buffer->ring;
+
+    if (bytes > gd_pool_room(pool, buffer->chunks) || pool->used + bytes + ring > pool->cap)
         return -ENOBUFS;
-    while (pool->owned - pool->used < bytes)
+    while (pool->owned - pool->taken < bytes)
         if (add_slab(pool) < 0)
             return -ENOBUFS;
     return 0;
@@ -91,23 +106,19 @@ static inline uint8_t **slot_of(const struct gd_buffer *buffer, uint64_t number)
     return &buffer->ring[(buffer->first + number) & (buffer->slots - 1)];
 }
 
-static int grow_ring(struct gd_buffer *buffer, uint64_t chunks)
+/* Its bytes count as well: one chunk at the far end of a large window has a ring of many slots. */
+static int grow_ring(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32_t slots)
 {
-    uint64_t slots = buffer->slots ? buffer->slots : FIRST_SLOTS;
-    uint8_t **ring;
+    uint8_t **ring = calloc(slots, sizeof *ring);
 
-    while (slots < chunks)
-        slots *= 2;
-    if (slots == buffer->slots)
-        return 0;
-    ring = calloc(slots, sizeof *ring);
     if (!ring)
         return -ENOBUFS;
+    pool->used += (slots - buffer->slots) * sizeof *ring;
     for (uint32_t i = 0; i < buffer->slots; i++)
         ring[i] = *slot_of(buffer, i);
     free(buffer->ring);
     buffer->ring = ring;
-    buffer->slots = (uint32_t)slots;
+    buffer->slots = slots;
     buffer->first = 0;
     return 0;
 }
@@ -123,9 +134,9 @@ int gd_buffer_write(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32
         return 0;
     for (uint64_t i = begin; i < end; i++)
         missing += i >= buffer->slots || !*slot_of(buffer, i);
-    if (missing && reserve(pool, missing) < 0)
+    if (missing && reserve(pool, buffer, missing, slots_for(buffer, end)) < 0)
         return -ENOBUFS;
-    if (end > buffer->slots && grow_ring(buffer, end) < 0)
+    if (end > buffer->slots && grow_ring(pool, buffer, slots_for(buffer, end)) < 0)
         return -ENOBUFS;
     for (uint64_t i = begin; i < end; i++) {
         uint8_t **slot = slot_of(buffer, i);
@@ -133,7 +144,7 @@ int gd_buffer_write(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32
         uint32_t part = len < GD_CHUNK - skip ? len : GD_CHUNK - skip;
 
         if (!*slot)
-            *slot = take(pool);
+            *slot = take(pool, buffer);
         memcpy(*slot + skip, from, part);
         from += part;
         len -= part;
@@ -172,18 +183,36 @@ void gd_buffer_consume(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uin
         uint8_t **slot = slot_of(buffer, 0);
 
         if (*slot)
-            give(pool, *slot);
+            give(pool, buffer, *slot);
         *slot = NULL;
         buffer->first = (buffer->first + 1) & (buffer->slots - 1);
     }
     buffer->offset = (uint32_t)offset;
 }
 
+void gd_buffer_cut(struct gd_chunk_pool *pool, struct gd_buffer *buffer)
+{
+    uint64_t kept = ((uint64_t)buffer->offset + buffer->len + GD_CHUNK - 1) / GD_CHUNK;
+
+    if (buffer->len == 0) {
+        gd_buffer_clear(pool, buffer);
+        return;
+    }
+    for (uint64_t i = kept; i < buffer->slots; i++) {
+        uint8_t **slot = slot_of(buffer, i);
+
+        if (*slot)
+            give(pool, buffer, *slot);
+        *slot = NULL;
+    }
+}
+
 void gd_buffer_clear(struct gd_chunk_pool *pool, struct gd_buffer *buffer)
 {
     for (uint32_t i = 0; i < buffer->slots; i++)
         if (buffer->ring[i])
-            give(pool, buffer->ring[i]);
+            give(pool, buffer, buffer->ring[i]);
+    pool->used -= buffer->slots * sizeof *buffer->ring;
     free(buffer->ring);
     *buffer = (struct gd_buffer){0};
 }

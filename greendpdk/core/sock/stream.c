@@ -43,9 +43,7 @@ int64_t gd_tcp_send(struct gd_sock *sock, const void *data, size_t len, int flag
         gd_tcp_want_output(tcb);
         return taken;
     }
-    if (room > 0 && tcb->snd.len == 0)
-        return -ENOBUFS; /* the stack's cap; no ACK of ours would ever wake the caller */
-    tcb->want_write = true;
+    gd_tcp_want_room(tcb);
     return -EAGAIN;
 }
 
@@ -85,5 +83,7 @@ int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
     gd_tcp_tune_read(tcb, count, sock->stack->now);
     if (gd_tcp_window_update_due(tcb))
         gd_tcp_want_output(tcb);
+    else if (gd_tcp_rcv_short(tcb))
+        gd_tcp_starve(tcb);
     return count;
 }

@@ -81,8 +81,7 @@ static void advance(struct gd_tcb *tcb, uint32_t ack, uint64_t now)
 
 static void wake_writer(struct gd_tcb *tcb)
 {
-    /* Linux's sk_stream_is_writeable: a third free, so that a writer is not woken for crumbs. */
-    if (tcb->want_write && gd_tcp_snd_room(tcb) >= tcb->snd.len / 2) {
+    if (tcb->want_write && gd_tcp_writable(tcb)) {
         tcb->want_write = false;
         gd_sock_wake(&tcb->sock, GD_WRITE);
     }

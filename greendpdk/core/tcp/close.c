@@ -15,6 +15,7 @@ void gd_tcb_free(struct gd_tcb *tcb)
 {
     gd_tcp_timers_stop(tcb);
     gd_list_remove(&tcb->output_link);
+    gd_tcp_unstarve(tcb);
     gd_list_remove(&tcb->accept_link);
     gd_flight_clear(&tcb->flight);
     gd_islands_clear(&tcb->islands);
@@ -41,6 +42,7 @@ void gd_tcp_done(struct gd_tcb *tcb, int error)
     gd_tcp_become(tcb, GD_CLOSED);
     gd_tcp_timers_stop(tcb);
     gd_list_remove(&tcb->output_link);
+    gd_tcp_unstarve(tcb);
     gd_flow_remove(tcb->sock.stack, &tcb->sock.flow);
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->snd);
     gd_flight_clear(&tcb->flight);

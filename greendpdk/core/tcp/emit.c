@@ -41,12 +41,14 @@ static uint16_t window_field(struct gd_tcb *tcb, uint8_t flags)
     uint32_t window;
 
     if (flags & GD_TCP_SYN) { /* not scaled (RFC 7323 2.2) */
-        window = gd_tcp_syn_window(&tcb->sock.options);
+        window = gd_tcp_syn_window(tcb->sock.stack, &tcb->sock.options);
         if (window > tcb->rcv_adv - tcb->rcv_nxt)
             tcb->rcv_adv = tcb->rcv_nxt + window;
         return (uint16_t)(tcb->rcv_adv - tcb->rcv_nxt);
     }
     tcb->rcv_adv = right_edge(tcb);
+    if (gd_tcp_rcv_short(tcb) && (tcb->state & GD_CAN_RECEIVE) != 0)
+        gd_tcp_starve(tcb);
     window = gd_tcp_rcv_window(tcb);
     window = (window + (1u << tcb->rcv_wscale) - 1) >> tcb->rcv_wscale; /* up: window.h */
     return (uint16_t)(window < 65535 ? window : 65535);

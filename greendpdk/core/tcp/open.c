@@ -27,6 +27,7 @@ int gd_tcp_new(struct gd_stack *stack, int domain, struct gd_sock **out)
     gd_tcp_timer_init(tcb);
     gd_flight_init(&tcb->flight);
     gd_list_init(&tcb->output_link);
+    gd_list_init(&tcb->starved_link);
     gd_list_init(&tcb->accept_link);
     *out = &tcb->sock;
     return 0;
@@ -188,10 +189,10 @@ uint32_t gd_tcp_ready(struct gd_sock *sock)
         bits |= GD_READ;
     if (tcb->fin_received || sock->shut_rd)
         bits |= GD_READ | GD_RDHUP;
-    if (sock->shut_wr || (gd_tcp_snd_room(tcb) > 0 && gd_tcp_snd_room(tcb) >= tcb->snd.len / 2))
+    if (sock->shut_wr || gd_tcp_writable(tcb))
         bits |= GD_WRITE;
     else
-        tcb->want_write = true; /* who asks will wait, as Linux's tcp_poll sets SOCK_NOSPACE */
+        gd_tcp_want_room(tcb); /* who asks will wait, as Linux's tcp_poll sets SOCK_NOSPACE */
     if (sock->shut_wr && (tcb->fin_received || sock->shut_rd))
         bits |= GD_HUP;
     return bits;

@@ -18,7 +18,7 @@ void gd_tcp_request_init(struct gd_request *request, struct gd_tcb *listener, co
     request->ts_offset = gd_tcp_ts_offset(listener->sock.stack, &request->flow);
     request->ecn = gd_ecn_is_asked(listener->sock.stack, segment);
     request->snd_wnd = segment->header.window;
-    request->window = gd_tcp_syn_window(&listener->sock.options);
+    request->window = gd_tcp_syn_window(listener->sock.stack, &listener->sock.options);
     request->rcv_wscale = gd_tcp_window_shift(&listener->sock.options);
 }
 

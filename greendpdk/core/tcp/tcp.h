@@ -40,6 +40,7 @@
 #define GD_TCP_SND_MSS_MIN 48u           /* Linux tcp_min_snd_mss: what a peer may ask for at the least */
 #define GD_TCP_CHALLENGE_PAUSE (500 * GD_MS) /* Linux tcp_invalid_ratelimit, each connection (RFC 5961 7) */
 #define GD_TCP_BUFFER 131072u            /* SO_SNDBUF, SO_RCVBUF as shown, until tuned: Linux's tcp_rmem[1] */
+#define GD_TCP_CRUMB 256u                /* bytes of send buffer that a segment in flight takes at least; Linux: 768 */
 #define GD_TCP_BUFFER_AUTO (6u << 20)    /* bytes that tuning goes up to: Linux's tcp_rmem[2] */
 
 enum gd_tcp_state {
@@ -173,6 +174,7 @@ struct gd_tcb {
     uint64_t deadline[GD_TIMERS]; /* GD_NEVER: off; the wheel holds the first, or an earlier time */
     struct gd_timer timer;
     struct gd_list output_link; /* in stack->output */
+    struct gd_list starved_link; /* in stack->starved */
     struct gd_buffer snd, rcv;
     struct gd_tune tune;
     struct gd_islands islands;

@@ -67,6 +67,18 @@ static bool store(struct gd_tcb *tcb, const struct gd_segment *segment)
     return false;
 }
 
+/* The byte that is next comes before those behind a gap, or they would hold what would close it, for ever. Their SACK is
+ * taken back, which RFC 2018 8 allows: the peer keeps them until they are acknowledged. */
+static bool make_room(struct gd_tcb *tcb)
+{
+    if (tcb->islands.count == 0)
+        return false;
+    gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_out_of_order_pruned);
+    gd_islands_clear(&tcb->islands);
+    gd_buffer_cut(&tcb->sock.stack->pool, &tcb->rcv);
+    return true;
+}
+
 static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     struct gd_stats *stats = &tcb->sock.stack->stats;
@@ -79,7 +91,9 @@ static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_
         gd_tcp_ack_at_once(tcb, now);
         return;
     }
-    if (store(tcb, segment)) {
+    if (!gd_buffer_may_spare(&tcb->sock.stack->pool, &tcb->rcv, segment->len)) {
+        gd_count(stats, GD_STAT_tcp_drop_memory);
+    } else if (store(tcb, segment)) {
         bool kept = gd_islands_add(&tcb->islands, segment->seq, segment->seq + segment->len);
 
         tcb->tally.out_of_order += kept ? 1 : 0;
@@ -116,7 +130,7 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
         out_of_order(tcb, segment, now);
         return true;
     }
-    if (!store(tcb, segment))
+    if (!store(tcb, segment) && (!make_room(tcb) || !store(tcb, segment)))
         return false;
     if (segment->len > tcb->rcv_mss)
         tcb->rcv_mss = segment->len;

@@ -10,24 +10,72 @@
 #define GD_TCP_WINDOW_H
 #include "tcp.h"
 
+/* By the buffer's size alone. As Linux: half of what is shown is payload. */
+static inline uint32_t gd_tcp_rcv_free(const struct gd_tcb *tcb)
+{
+    uint32_t size = tcb->sock.options.rcvbuf / 2;
+
+    return size > tcb->rcv.len ? size - tcb->rcv.len : 0;
+}
+
+/* A segment in flight has an entry of its own, so crumbs count as more than their bytes. */
+static inline uint32_t gd_tcp_snd_free(const struct gd_tcb *tcb)
+{
+    uint32_t size = tcb->sock.options.sndbuf / 2;
+    uint64_t entries = (uint64_t)tcb->flight.count * GD_TCP_CRUMB;
+    uint64_t held = tcb->snd.len > entries ? tcb->snd.len : entries;
+
+    return size > held ? size - (uint32_t)held : 0;
+}
+
+/* And by what the stack has: a window is not shown that memory could not fill. */
 static inline uint32_t gd_tcp_rcv_room(const struct gd_tcb *tcb)
 {
-    uint32_t room = tcb->sock.options.rcvbuf / 2; /* as Linux: half of what is shown is payload */
+    uint64_t room = gd_buffer_room(&tcb->sock.stack->pool, &tcb->rcv);
+    uint32_t left = gd_tcp_rcv_free(tcb);
 
-    return room > tcb->rcv.len ? room - tcb->rcv.len : 0;
+    return left < room ? left : (uint32_t)room;
 }
 
 static inline uint32_t gd_tcp_snd_room(const struct gd_tcb *tcb)
 {
-    uint32_t room = tcb->sock.options.sndbuf / 2;
+    uint64_t room = gd_buffer_room(&tcb->sock.stack->pool, &tcb->snd);
+    uint32_t left = gd_tcp_snd_free(tcb);
 
-    return room > tcb->snd.len ? room - tcb->snd.len : 0;
+    return left < room ? left : (uint32_t)room;
 }
 
-/* The window of a SYN, which is never scaled (RFC 7323 2.2). */
-static inline uint16_t gd_tcp_syn_window(const struct gd_options *options)
+/* Linux's sk_stream_is_writeable: a third free, so that a writer is not woken for crumbs. */
+static inline bool gd_tcp_writable(const struct gd_tcb *tcb)
 {
-    return (uint16_t)(options->rcvbuf / 2 < 65535 ? options->rcvbuf / 2 : 65535);
+    uint32_t room = gd_tcp_snd_room(tcb);
+
+    return room > 0 && room >= tcb->snd.len / 2;
+}
+
+/* It is only memory that is wanting. */
+static inline bool gd_tcp_snd_short(const struct gd_tcb *tcb)
+{
+    return gd_tcp_snd_room(tcb) < gd_tcp_snd_free(tcb);
+}
+
+/* The same of a window in which no two full segments fit. */
+static inline bool gd_tcp_rcv_short(const struct gd_tcb *tcb)
+{
+    uint32_t room = gd_tcp_rcv_room(tcb);
+
+    return room < 2 * tcb->rcv_mss && room < gd_tcp_rcv_free(tcb);
+}
+
+/* The window of a SYN, which is never scaled (RFC 7323 2.2). Less while memory is short, but for the reserve. */
+static inline uint16_t gd_tcp_syn_window(const struct gd_stack *stack, const struct gd_options *options)
+{
+    uint64_t room = gd_pool_room(&stack->pool, 0);
+    uint32_t window = options->rcvbuf / 2 < 65535 ? options->rcvbuf / 2 : 65535;
+
+    if (room < GD_RESERVE)
+        room = GD_RESERVE;
+    return (uint16_t)(window < room ? window : room);
 }
 
 /* What is left of the window: rcv_nxt may have passed rcv_adv by what was rounded up. */
@@ -51,4 +99,13 @@ static inline uint32_t gd_tcp_ack_seq(const struct gd_tcb *tcb)
 
     return gd_seq_ge(edge + grain - 1, tcb->snd_nxt) ? tcb->snd_nxt : edge;
 }
+
+/* memory.c */
+/* It waits for memory: it will be woken when some has come back. Legal for one that waits already. */
+void gd_tcp_starve(struct gd_tcb *tcb);
+void gd_tcp_unstarve(struct gd_tcb *tcb);
+/* A writer found no room: it will be woken when there is some. */
+void gd_tcp_want_room(struct gd_tcb *tcb);
+/* If memory came back, wakes those who can go on; stack->to_feed are left for the next turns. */
+void gd_tcp_feed(struct gd_stack *stack);
 #endif
