@@ -33,10 +33,12 @@ class Route:
 
     to: Network
     via: Address | None
-    dev: str | None
+    dev: str | None = None
+    src: Address | None = None
 
     def __str__(self) -> str:
-        return f"{self.to}" + (f" via {self.via}" if self.via else "") + (f" dev {self.dev}" if self.dev else "")
+        words = {"via": self.via, "dev": self.dev, "src": self.src}
+        return " ".join([str(self.to), *(f"{name} {value}" for name, value in words.items() if value)])
 
 
 # ---- one by one ----
@@ -130,26 +132,27 @@ def dns(name: str, value: Any) -> tuple[str, ...]:
 
 
 def routes(name: str, value: Any) -> tuple[Route, ...]:
-    """Parse 'PREFIX via GATEWAY', 'PREFIX dev PORT' and 'PREFIX via GATEWAY dev PORT', parted by ','."""
+    """Parse 'PREFIX via GATEWAY dev PORT src ADDRESS', parted by ','; of gateway and port one is enough."""
     return tuple(_route(name, text) for text in parts_of(value, ",") if text)
 
 
 def _route(name: str, text: str) -> Route:
     prefix, *words = text.split()
     given = dict(zip(words[::2], words[1::2], strict=False))
-    if not given or 2 * len(given) != len(words) or set(given) - {"via", "dev"}:
+    known = {"via", "dev"} & set(given) and not set(given) - {"via", "dev", "src"}
+    if not known or 2 * len(given) != len(words):
         raise ConfigError(name, text, "it must be such as '10.1.0.0/16 via 198.18.0.9', several parted by ','")
     try:
-        via = ipaddress.ip_address(given["via"]) if "via" in given else None
+        via, src = (ipaddress.ip_address(given[word]) if word in given else None for word in ("via", "src"))
         if prefix == "default" and via is not None:
             prefix = "0.0.0.0/0" if via.version == 4 else "::/0"
         to = ipaddress.ip_network(prefix)
     except ValueError as error:
         allowed = f"it must be such as '10.1.0.0/16 via 198.18.0.9' or '2001:db8::/32 via fd00::1': {error}"
         raise ConfigError(name, text, allowed) from None
-    if via is not None and via.version != to.version:
-        raise ConfigError(name, text, "prefix and gateway must be of one family")
-    return Route(to, via, given.get("dev"))
+    if {one.version for one in (via, src) if one is not None} - {to.version}:
+        raise ConfigError(name, text, "prefix, gateway and source must be of one family")
+    return Route(to, via, given.get("dev"), src)
 
 
 # ---- together ----
@@ -252,6 +255,10 @@ def _check_route(route: Route, devices: tuple[str, ...], lists: Lists) -> None:
     names = [device_name(device) for device in devices]
     if route.dev is not None and route.dev not in names:
         raise ConfigError("routes", str(route), f"there is no such port; there are: {show(names) or 'none'}")
+    every = [one for own in lists for one in own]
+    fixed = [one.ip for one in every if not isinstance(one, str)]
+    if route.src and route.src not in fixed and (DHCP if route.src.version == 4 else AUTO) not in every:
+        raise ConfigError("routes", str(route), f"its source must be an address of the stack: {show(fixed)}")
     if route.via is None:
         return
     if route.via.version == 6 and route.via.is_link_local and route.dev is None:

@@ -128,6 +128,9 @@ def add_route(route: Route, ports: list[Port]) -> None:
     to = route.to
     result = lib.gd_stack_add_route(port.stack, packed(to.network_address), to.prefixlen, gateway, port.ifindex)
     check(result, f"the route {route} on the port {port.name}")
+    if route.src:
+        where = packed(to.network_address), to.prefixlen, port.ifindex
+        check(lib.gd_stack_route_source(port.stack, *where, packed(route.src)), f"the source of the route {route}")
 
 
 def _carries(port: Port, route: Route) -> bool:

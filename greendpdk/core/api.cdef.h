@@ -76,6 +76,10 @@ int gd_stack_nameserver(struct gd_stack *stack, int ifindex, int at, uint8_t *ad
 /* gateway NULL: on-link. Stays when the interface's addresses go. 0, -ENODEV, -EINVAL, -ENOSPC. */
 int gd_stack_add_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length,
                        const uint8_t *gateway, int ifindex);
+/* What packets by such a route come from while that is an address of ours, if their socket has bound none (`src` of
+ * ip-route(8)). 0, -ENODEV, -EINVAL, -ESRCH. */
+int gd_stack_route_source(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex,
+                          const uint8_t *source);
 /* Removes one that gd_stack_add_route added. 0, -ENODEV, -EINVAL, -ESRCH. */
 int gd_stack_del_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex);
 /* Interface that reaches dst (a local address: the loopback's), or -ENETUNREACH. src: the source address chosen. */

@@ -127,6 +127,34 @@ def test_mtu_and_mac_reach_both_ends(net: Namespace) -> None:
     """) == "020000000077 1400 1400 True"
 
 
+def test_kernels_end_of_a_tap_has_addresses_of_both_families_at_once(net: Namespace) -> None:
+    said = run(net, """
+        import socket, subprocess
+        greendpdk.start(address="198.18.0.2/24", tap_address="fd00::1/64,198.18.0.9/24", vdev="net_tap0,iface=gd0")
+        for family, address in ((socket.AF_INET6, "fd00::1"), (socket.AF_INET, "198.18.0.9")):
+            with socket.socket(family) as sock:
+                sock.bind((address, 0))  # a tentative one would be EADDRNOTAVAIL
+        words = ["ip", "-brief", "address", "show", "dev", "gd0"]
+        found = subprocess.check_output(words, text=True).split()
+        print([word for word in found if "/" in word and word[:4] != "fe80"])
+    """)
+    assert said == "['198.18.0.9/24', 'fd00::1/64']"
+
+
+def test_kernel_without_ipv6_is_said_with_the_way_out(net: Namespace) -> None:
+    said = run(net, """
+        import subprocess
+        subprocess.run(["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"], check=True)
+        try:
+            greendpdk.start(tap_address="fd00::1/64")
+        except OSError as error:
+            print(error)
+        finally:
+            subprocess.run(["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=0"], check=True)
+    """)
+    assert "the kernel's end of the tap cannot have fd00::1/64: is IPv6 off there" in said
+
+
 def test_process_keeps_its_cpus_signals_and_stderr(net: Namespace) -> None:
     assert run(net, """
         import os, re, signal

@@ -237,3 +237,12 @@ def accept_and_receive(listener: socket.socket) -> tuple[int, str]:
     with sock:
         time.sleep(0.5)
         return receive_stream(sock)
+
+
+def leased() -> list[str]:
+    """List the addresses that the stack has by DHCP."""
+    import greendpdk
+
+    stack = greendpdk.running()
+    assert stack
+    return [str(port.lease.address) for port in stack.ports if port.lease]

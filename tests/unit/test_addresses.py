@@ -94,6 +94,20 @@ def test_route_by_hand_waits_for_an_address_to_come_back(host: Host) -> None:
     assert leads(host, FAR) == (host.index, US)
 
 
+def test_route_may_name_the_source_for_as_long_as_that_is_ours(host: Host) -> None:
+    name = host.lib.gd_stack_route_source
+    everywhere, third = mapped("0.0.0.0"), "172.16.0.1"
+    assert add(host, third, 32) == 0
+    assert name(host.stack, everywhere, 0, host.index, mapped(third)) == -errno.ESRCH
+    assert host.route("0.0.0.0", 0, GATEWAY) == 0
+    assert name(host.stack, everywhere, 0, 77, mapped(third)) == -errno.ENODEV
+    assert name(host.stack, everywhere, 0, host.index, bytes(15) + b"\x01") == -errno.EINVAL
+    assert name(host.stack, everywhere, 0, host.index, mapped(third)) == 0
+    assert (leads(host, FAR), leads(host, PEER)) == ((host.index, third), (host.index, US))
+    assert remove(host, third) == 0
+    assert leads(host, FAR) == (host.index, US)
+
+
 def test_connection_of_a_removed_address_falls_silent_and_goes_on_when_it_is_back(host: Host) -> None:
     host.learn()
     sock = Socket(host, kind=1)

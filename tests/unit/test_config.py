@@ -37,6 +37,8 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("routes", "10.1.0.0/16 via 198.18.0.9, 10.2.0.0/16 dev net_tap0", (
         Route(net("10.1.0.0/16"), ipaddress.ip_address("198.18.0.9"), None),
         Route(net("10.2.0.0/16"), None, "net_tap0"))),
+    ("routes", "10.1.0.0/16 dev net_tap0 src 198.18.0.2", (
+        Route(net("10.1.0.0/16"), None, "net_tap0", ipaddress.ip_address("198.18.0.2")),)),
     ("routes", "default via fe80::1 dev net_tap0", (
         Route(net("::/0"), ipaddress.ip_address("fe80::1"), "net_tap0"),)),
     ("mtu", "9000", 9000),
@@ -145,6 +147,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"routes": "10.1.0.0/16 via there"}, "routes", "does not appear to be an IP"),
     ({"routes": "10.1.0.0/16 via fd00::1"}, "routes", "of one family"),
     ({"routes": "10.1.0.0/16 via 10.9.9.9"}, "routes", "198.18.0.0/24"),
+    ({"routes": "10.1.0.0/16 src 198.18.0.2"}, "routes", "'10.1.0.0/16 via 198.18.0.9'"),
+    ({"routes": "10.1.0.0/16 dev net_tap0 src 198.18.0.3"}, "routes", "must be an address of the stack: 198.18.0.2"),
     ({"routes": "10.1.0.0/16 dev eth0"}, "routes", "there are: net_tap0"),
     ({"routes": "2001:db8::/32 via fe80::1"}, "routes", "needs its port too"),
     ({"vdev": "none", "routes": "10.1.0.0/16 via 10.0.0.1"}, "routes", "no network"),

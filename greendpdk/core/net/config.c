@@ -184,16 +184,39 @@ int gd_stack_nameserver(struct gd_stack *stack, int ifindex, int at, uint8_t *ad
     return 0;
 }
 
+/* What tells a route by hand from the others. 0, -ENODEV, -EINVAL. */
+static int name_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex,
+                      struct gd_route *route)
+{
+    *route = (struct gd_route){.prefix = addr_of(prefix), .netif = gd_netif_find(stack, ifindex)};
+    if (!route->netif)
+        return -ENODEV;
+    if (prefix_length < 0 || prefix_length > longest_prefix(&route->prefix))
+        return -EINVAL;
+    route->bits = bits_of(&route->prefix, prefix_length);
+    return 0;
+}
+
+int gd_stack_route_source(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex,
+                          const uint8_t *source)
+{
+    struct gd_route route;
+    int rc = name_route(stack, prefix, prefix_length, ifindex, &route);
+
+    if (rc < 0)
+        return rc;
+    route.source = addr_of(source);
+    if (gd_addr_is_v4(&route.source) != gd_addr_is_v4(&route.prefix))
+        return -EINVAL;
+    return gd_route_set_source(stack, &route);
+}
+
 int gd_stack_del_route(struct gd_stack *stack, const uint8_t *prefix, int prefix_length, int ifindex)
 {
-    struct gd_route route = {.prefix = addr_of(prefix), .netif = gd_netif_find(stack, ifindex)};
+    struct gd_route route;
+    int rc = name_route(stack, prefix, prefix_length, ifindex, &route);
 
-    if (!route.netif)
-        return -ENODEV;
-    if (prefix_length < 0 || prefix_length > longest_prefix(&route.prefix))
-        return -EINVAL;
-    route.bits = bits_of(&route.prefix, prefix_length);
-    return gd_route_remove(stack, &route);
+    return rc < 0 ? rc : gd_route_remove(stack, &route);
 }
 
 int gd_stack_address(struct gd_stack *stack, int ifindex, int at, uint8_t *addr, int *prefix_length)

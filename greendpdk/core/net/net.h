@@ -259,12 +259,15 @@ struct gd_route {
     uint8_t origin; /* enum gd_route_origin */
     bool via;       /* gateway is set */
     struct gd_addr gateway;
+    struct gd_addr source; /* what packets come from as long as it is ours, if nobody has bound one; ::, no wish */
     struct gd_netif *netif;
 };
 /* Longest match, or NULL. */
 const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to);
 /* Takes the place of one with the same prefix, interface and origin. 0, -ENOSPC. */
 int gd_route_add(struct gd_stack *stack, const struct gd_route *route);
+/* Sets the source of the one with the same prefix, interface and origin. 0, -ESRCH. */
+int gd_route_set_source(struct gd_stack *stack, const struct gd_route *route);
 /* Removes the one with the same prefix, interface and origin. 0, -ESRCH. */
 int gd_route_remove(struct gd_stack *stack, const struct gd_route *route);
 /* Removes all of an interface that have that origin. */

@@ -98,6 +98,20 @@ static bool has_other_origin(const struct gd_route *route, const struct gd_route
     return route->netif != like->netif || route->origin != like->origin;
 }
 
+int gd_route_set_source(struct gd_stack *stack, const struct gd_route *route)
+{
+    struct gd_route wanted = masked(route);
+
+    for (int i = 0; i < stack->nroutes; i++) {
+        if (!same(&stack->routes[i], &wanted))
+            continue;
+        stack->routes[i].source = wanted.source;
+        gd_net_changed(stack);
+        return 0;
+    }
+    return -ESRCH;
+}
+
 int gd_route_remove(struct gd_stack *stack, const struct gd_route *route)
 {
     struct gd_route gone = masked(route);

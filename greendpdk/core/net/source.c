@@ -183,6 +183,17 @@ const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_ad
     return gd_addr_is_v4(on) ? source4(netif, on) : source6(netif->stack, &choice);
 }
 
+/* The one that the route names, as Linux's `ip route ... src`. */
+static bool preferred(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src)
+{
+    const struct gd_route *route = gd_route_find(stack, to);
+
+    if (!route || gd_addr_is_any(&route->source) || !gd_ip_local(stack, &route->source))
+        return false;
+    *src = route->source;
+    return true;
+}
+
 int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src)
 {
     static const uint8_t localhost[4] = {127, 0, 0, 1};
@@ -199,6 +210,8 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_add
     rc = gd_ip_path(stack, to, &netif, &next_hop);
     if (rc < 0)
         return rc;
+    if (preferred(stack, to, src))
+        return 0;
     choice.out = netif;
     choice.only_out = gd_addr_is_multicast(to) || scope_of(to) == SCOPE_LINK;
     own = gd_addr_is_v4(to) ? source4(netif, &next_hop) : source6(stack, &choice);
