@@ -64,8 +64,8 @@ static bool drain(struct gd_bulk *bulk, uint64_t now)
 uint64_t gd_bulk_run(const struct gd_bulk_wire *wire, struct gd_bulk *bulks, int n, uint64_t now, uint64_t until)
 {
     for (;;) {
-        uint64_t next = turn(wire, now), wanted = 0;
-        bool moved = false;
+        uint64_t next = turn(wire, now);
+        bool moved = false, wanted = false;
 
         if (next <= now)
             return now;
@@ -73,9 +73,9 @@ uint64_t gd_bulk_run(const struct gd_bulk_wire *wire, struct gd_bulk *bulks, int
             bool drained = drain(&bulks[i], now);
 
             moved = feed(&bulks[i]) || drained || moved;
-            wanted += bulks[i].total - bulks[i].received;
+            wanted = wanted || bulks[i].received < bulks[i].total;
         }
-        if (wanted == 0)
+        if (!wanted)
             return now;
         if (moved) /* a window may have opened, bytes wait to leave */
             continue;

@@ -35,6 +35,7 @@ def test_bulk_takes_about_as_long_as_calls() -> None:
 def test_bulk_stops_at_its_time_and_names_the_longest_pause() -> None:
     with Wire(Fault(delay_ns=5 * MS), Fault(delay_ns=5 * MS)) as wire:
         pair = wire.connection()
+        wire.bulk([pair, *(wire.connection(81 + number) for number in range(3))], 100 * MS)
         began = wire.clock.now
         (before,) = wire.bulk([pair], S)
         assert wire.clock.now == began + S
