@@ -13,19 +13,18 @@ static void drop(struct gd_tcb *tcb, enum gd_counter counter)
 
 /* RFC 6298 3 (Karn): the timed segment was not sent twice. Where nothing was timed a timestamp serves, if it echoes the
  * last resend: a lost ACK makes the receiver echo an older one, and each such sample would lengthen the next wait. */
-static void take_rtt(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
+static void take_rtt(struct gd_tcb *tcb, const struct gd_segment *segment, const struct gd_acked *acked, uint64_t now)
 {
-    if (tcb->rtt_at != 0 && gd_seq_ge(tcb->snd_una, tcb->rtt_seq)) {
-        gd_tcp_rtt_sample(tcb, now - tcb->rtt_at);
-        tcb->rtt_at = 0;
+    if (acked->timed) /* rack.c has taken it */
         return;
-    }
     if (tcb->ts_ok && tcb->rtt_at == 0 && segment->header.options.has_ts &&
         gd_seq_ge(segment->header.options.tsecr, tcb->resent_ts)) {
         uint32_t ms = gd_tcp_now_ms(now) + tcb->ts_offset - segment->header.options.tsecr;
 
         if (ms < GD_TCP_RTO_MAX / GD_MS)
             gd_tcp_rtt_sample(tcb, ms * GD_MS);
+    } else if (tcb->ts_ok && tcb->srtt != 0) {
+        gd_tcp_rto_restore(tcb); /* Linux takes any echo as a sample: whatever came through, the back-off is over */
     }
 }
 
@@ -41,6 +40,7 @@ static void take_flight(struct gd_tcb *tcb, uint32_t ack, struct gd_acked *acked
 
         if (gd_seq_le(ack, sent->seq))
             break;
+        acked->resent = acked->resent || sent->resent;
         if (sent->fate != GD_SENT_SACKED) {
             arrived += end - sent->seq;
             if (end == sent->end)
@@ -92,7 +92,7 @@ static void new_ack(struct gd_tcb *tcb, const struct gd_segment *segment, struct
     acked->bytes = segment->header.ack - tcb->snd_una;
     take_flight(tcb, segment->header.ack, acked, now);
     advance(tcb, segment->header.ack, now);
-    take_rtt(tcb, segment, now);
+    take_rtt(tcb, segment, acked, now);
     gd_neigh_confirm(tcb->sock.stack, &tcb->sock.dst, now);
     tcb->sock.soft_error = 0;
     tcb->first_unacked_at = now;
@@ -181,7 +181,7 @@ static bool leave_syn_received(struct gd_tcb *tcb, struct gd_segment *segment, u
 /* Everything that the ACK, its window and its SACK blocks tell the sender. */
 static void take_news(struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
 {
-    struct gd_acked acked = {0};
+    struct gd_acked acked = {.fack = tcb->fack};
     uint32_t delivered = tcb->tally.delivered;
     bool duplicate = is_duplicate(tcb, segment);
 

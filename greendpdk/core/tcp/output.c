@@ -44,13 +44,14 @@ static void sent(struct gd_tcb *tcb, uint32_t len, uint64_t now)
     gd_tcp_timer_stop(tcb, GD_T_PERSIST);
 }
 
-static void sent_again(struct gd_tcb *tcb, uint32_t seq, uint64_t now)
+/* Karn: without SACK the cumulative ACK of what is timed waits for any segment before it. */
+static void sent_again(struct gd_tcb *tcb, uint32_t seq, uint32_t end, uint64_t now)
 {
     uint32_t ts = gd_tcp_now_ms(now) + tcb->ts_offset;
 
     tcb->total_retransmits++;
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_retransmits);
-    if (tcb->rtt_at != 0 && gd_seq_lt(seq, tcb->rtt_seq))
+    if (gd_seq_lt(seq, tcb->rtt_seq) && (!tcb->sack_ok || gd_seq_ge(end, tcb->rtt_seq)))
         tcb->rtt_at = 0;
     tcb->resent_ts = ts;
     tcb->undo_resent++;
@@ -69,7 +70,7 @@ static int send_syn(struct gd_tcb *tcb, uint64_t now)
     tcb->syn_due = false;
     tcb->snd_nxt = tcb->iss + 1;
     if (again) {
-        sent_again(tcb, tcb->iss, now);
+        sent_again(tcb, tcb->iss, tcb->snd_nxt, now);
     } else {
         tcb->rtt_at = now;
         tcb->rtt_seq = tcb->snd_nxt;
@@ -161,8 +162,10 @@ int gd_tcp_send_again(struct gd_tcb *tcb, uint64_t position, uint64_t now)
 
     if (rc != 0)
         return rc;
-    sent_again(tcb, seq, now);
+    sent_again(tcb, seq, end, now);
     sent(tcb, end - seq, now);
+    if (position == tcb->flight.first && tcb->recovery == GD_RECOVERY) /* Linux: the timer is the first segment's */
+        gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
     for (; position <= last; position++)
         gd_flight_resent(&tcb->flight, gd_flight_at(&tcb->flight, position), position, now);
     return 0;

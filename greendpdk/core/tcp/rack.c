@@ -13,6 +13,7 @@
 #define DUPLICATES 3u             /* RFC 8985 6.2: DupThresh */
 #define MIN_RTT_LIFE (300 * GD_S) /* Linux's tcp_min_rtt_wlen */
 #define STEPS_MAX 16u             /* quarters of min_rtt: four round trips are no reordering any more */
+#define PERSIST 16u               /* RFC 8985 6.2 step 4: reo_wnd_persist */
 #define PROBE_MARGIN (2 * GD_MS)  /* Linux's two jiffies */
 
 static bool sent_after(uint64_t at, uint32_t end, uint64_t other_at, uint32_t other_end)
@@ -36,9 +37,14 @@ void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struc
     tcb->tally.delivered++;
     if (gd_seq_gt(sent->end, tcb->fack)) {
         tcb->fack = sent->end;
-    } else if (gd_seq_lt(sent->end, tcb->fack) && !sent->resent && sent->fate == GD_SENT_OUT) {
+    } else if (gd_seq_lt(sent->end, acked->fack) && !sent->resent) {
         tcb->reordered = true;
         tcb->tally.reorders++;
+    }
+    if (tcb->rtt_at != 0 && sent->end == tcb->rtt_seq && !sent->resent) { /* by SACK too: no wait for a gap is in it */
+        gd_tcp_rtt_sample(tcb, now - tcb->rtt_at);
+        tcb->rtt_at = 0;
+        acked->timed = true;
     }
     if (!sent->resent) {
         acked->rtt = rtt > 0 ? rtt : 1;
@@ -64,13 +70,32 @@ static uint64_t reordering_window(const struct gd_tcb *tcb)
     return window < tcb->srtt ? window : tcb->srtt;
 }
 
+/* Something was sent again that had arrived: wait longer next time, a quarter of a round trip more, once a round trip.
+ * That the path reorders is known when an undo shows it: a probe's duplicate does not. */
 void gd_tcp_rack_dsack(struct gd_tcb *tcb)
 {
+    tcb->reorder_left = PERSIST;
     if (gd_seq_lt(tcb->snd_una, tcb->reorder_round) || tcb->reorder_steps >= STEPS_MAX)
         return;
-    tcb->reordered = true;
     tcb->reorder_steps++;
     tcb->reorder_round = tcb->snd_nxt;
+}
+
+void gd_tcp_rack_recovered(struct gd_tcb *tcb)
+{
+    if (tcb->reorder_left > 0 && --tcb->reorder_left == 0)
+        tcb->reorder_steps = 0;
+}
+
+void gd_tcp_rack_timeout(struct gd_tcb *tcb, uint64_t now)
+{
+    struct gd_flight *flight = &tcb->flight;
+    uint64_t late = (tcb->rack_rtt != 0 ? tcb->rack_rtt : tcb->srtt) + reordering_window(tcb);
+
+    if (flight->count > 0 && gd_flight_at(flight, flight->first)->fate == GD_SENT_OUT)
+        gd_flight_lost(flight, flight->first);
+    while (flight->oldest != GD_NO_ENTRY && gd_flight_at(flight, flight->oldest)->at + late <= now)
+        gd_flight_lost(flight, flight->oldest);
 }
 
 /* RFC 8985 6.2, step 5: oldest first, and none after the first that may still come. */

@@ -47,7 +47,8 @@ static void enter(struct gd_tcb *tcb, uint64_t now)
         tcb->ecn.cwr = tcb->ecn.ok;
     }
     tcb->recovery = GD_RECOVERY;
-    tcb->rtt_at = 0; /* Karn: what is timed may be sent again */
+    if (!tcb->sack_ok)
+        tcb->rtt_at = 0; /* Karn: what is timed may be sent again */
     gd_tcp_timer_stop(tcb, GD_T_PROBE);
     gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
 }
@@ -74,6 +75,7 @@ static bool is_through(const struct gd_tcb *tcb)
 
 static void leave(struct gd_tcb *tcb)
 {
+    gd_tcp_rack_recovered(tcb);
     if (tcb->recovery != GD_LOSS)
         tcb->cwnd = tcb->ssthresh; /* RFC 6937 3: PRR has brought it there, or below when the sender was idle */
     tcb->recovery = GD_OPEN;
@@ -93,12 +95,13 @@ static void undo(struct gd_tcb *tcb)
         tcb->cwnd = tcb->prior_cwnd;
     if (tcb->ssthresh < tcb->prior_ssthresh)
         tcb->ssthresh = tcb->prior_ssthresh;
+    tcb->reordered = tcb->reordered || tcb->recovery != GD_LOSS;
     tcb->undo_ok = tcb->ecn.cwr = false;
     tcb->recovery = GD_OPEN;
     tcb->dupacks = 0;
 }
 
-/* Was it needless? The ACK echoes a segment sent before the first resend; or DSACKs account for every resend. */
+/* Was it needless? The ACK of what was sent again echoes a segment sent before that; or DSACKs account for every resend. */
 static bool was_needless(struct gd_tcb *tcb, const struct gd_segment *segment, const struct gd_acked *acked)
 {
     const struct gd_tcp_options *options = &segment->header.options;
@@ -107,7 +110,7 @@ static bool was_needless(struct gd_tcb *tcb, const struct gd_segment *segment, c
         return false;
     if (acked->dsack && tcb->undo_resent > 0 && --tcb->undo_resent == 0)
         return true;
-    return acked->bytes > 0 && tcb->recovery != GD_OPEN && tcb->ts_ok && options->has_ts && tcb->undo_ts != 0 &&
+    return acked->resent && tcb->recovery != GD_OPEN && tcb->ts_ok && options->has_ts && tcb->undo_ts != 0 &&
            gd_seq_lt(options->tsecr, tcb->undo_ts);
 }
 
@@ -202,13 +205,13 @@ void gd_tcp_recover_timeout(struct gd_tcb *tcb, uint64_t now)
     tcb->recover = tcb->snd_nxt;
     tcb->dupacks = 0;
     tcb->probing = false;
-    while (flight->oldest != GD_NO_ENTRY)
-        gd_flight_lost(flight, flight->oldest);
+    gd_tcp_rack_timeout(tcb, now);
     /* RFC 2018 8: a receiver may take back what it has SACKed; then the first segment shows it. */
     for (uint64_t at = flight->first; reneged && at != gd_flight_end(flight); at++)
         if (gd_flight_at(flight, at)->fate == GD_SENT_SACKED)
             gd_flight_lost(flight, at);
     tcb->nseen = 0;
+    tcb->cwnd += gd_tcp_pipe(tcb); /* what may still arrive does not hold up the one segment that a time-out allows */
     gd_tcp_timer_stop(tcb, GD_T_REORDER);
     gd_tcp_timer_stop(tcb, GD_T_PROBE);
 }

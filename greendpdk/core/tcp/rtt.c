@@ -26,6 +26,11 @@ void gd_tcp_rtt_sample(struct gd_tcb *tcb, uint64_t rtt)
     tcb->rto = timeout_of(tcb);
 }
 
+void gd_tcp_rto_restore(struct gd_tcb *tcb)
+{
+    tcb->rto = timeout_of(tcb);
+}
+
 uint64_t gd_tcp_persist_wait(const struct gd_tcb *tcb)
 {
     uint64_t wait = tcb->rto << (tcb->retries < 16 ? tcb->retries : 16);

@@ -85,7 +85,10 @@ struct gd_acked {
     uint32_t bytes;     /* by which snd_una moved */
     uint32_t delivered; /* bytes that are now known to have arrived (RFC 6937) */
     uint64_t rtt;       /* of the last of them that was sent once; 0: none */
+    uint32_t fack;      /* the highest number known to have arrived before it */
     bool dsack;
+    bool resent;        /* snd_una passed something that was sent again */
+    bool timed;         /* the segment that was timed is among them */
     bool echo;          /* ECE: congestion (ecn.h) */
 };
 
@@ -167,6 +170,7 @@ struct gd_tcb {
     bool reordered;          /* seen on this path */
     uint32_t reorder_steps;  /* quarters of min_rtt to wait; grows with DSACKs */
     uint32_t reorder_round;  /* not again before snd_una is there */
+    uint32_t reorder_left;   /* recoveries without a DSACK until the steps are forgotten (RFC 8985's reo_wnd_persist) */
     bool probing, probe_resent; /* a tail loss probe is out; it sent old data */
     uint32_t probe_end;
     union gd_cc_state cc_state;
@@ -354,6 +358,8 @@ uint64_t gd_tcp_persist_wait(const struct gd_tcb *tcb);
 void gd_tcp_no_route(struct gd_tcb *tcb, uint64_t now);
 void gd_tcp_rtt_sample(struct gd_tcb *tcb, uint64_t rtt);
 void gd_tcp_back_off(struct gd_tcb *tcb);
+/* Back to what the samples say. */
+void gd_tcp_rto_restore(struct gd_tcb *tcb);
 
 /* sack.c */
 /* The blocks of an arrived segment: marks what they cover. */
@@ -367,6 +373,10 @@ void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struc
 /* Marks what must be lost by now; true if anything was. */
 bool gd_tcp_rack_detect(struct gd_tcb *tcb, uint64_t now);
 void gd_tcp_rack_dsack(struct gd_tcb *tcb);
+/* A recovery has ended. */
+void gd_tcp_rack_recovered(struct gd_tcb *tcb);
+/* What the retransmission timer may take as lost (RFC 8985 6.3): the first, and what is late by more than the window. */
+void gd_tcp_rack_timeout(struct gd_tcb *tcb, uint64_t now);
 /* Arms the tail loss probe, if one is due by the rules. */
 void gd_tcp_probe_schedule(struct gd_tcb *tcb, uint64_t now);
 void gd_tcp_probe_acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now);
