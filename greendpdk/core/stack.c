@@ -126,6 +126,7 @@ static void free_netif(struct gd_netif *netif)
 {
     gd_dhcp_free(netif);
     gd_nd_disable(netif);
+    gd_group_free(netif);
     netif->port->ops->free(netif->port, netif->tx, netif->ntx);
     netif->port->ops->close(netif->port);
     free(netif);
@@ -162,6 +163,7 @@ int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *na
             netif->port = port;
             netif->index = index + 1;
             snprintf(netif->name, sizeof(netif->name), "%s", name);
+            gd_group_init(netif);
             stack->netifs[index] = netif;
             return netif->index;
         }

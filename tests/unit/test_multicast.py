@@ -172,7 +172,9 @@ def test_detached_interface_takes_its_memberships(two: Host) -> None:
 def test_datagram_to_a_group_without_a_socket_gets_no_error(host: Host) -> None:
     sock = listening(host)
     assert setraw(sock, IP, JOIN, mreq()) == 0
+    host.poll()
     host.take()
+    host.moved()
     assert host.answer(to_group(b"x", dport=9)) == []
     assert host.dropped() == {"udp_drop_no_port": 1}
 

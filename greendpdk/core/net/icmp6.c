@@ -4,6 +4,7 @@
 #include "../wire/icmp6.h"
 #include "../stack.h"
 #include "../util/checksum.h"
+#include "../wire/igmp.h"
 #include "../wire/ip6.h"
 
 #include <errno.h>
@@ -150,6 +151,10 @@ void gd_icmp6_input(struct gd_stack *stack, const struct gd_packet *packet, uint
     case GD_ICMP6_TIME_EXCEEDED:
     case GD_ICMP6_PARAMETER:
         error_input(stack, packet, now);
+        return;
+    case GD_ICMP6_MLD_QUERY:
+    case GD_MLD_REPORT1:
+        gd_mld_input(packet, now);
         return;
     case GD_ICMP6_ROUTER_SOLICIT:
     case GD_ICMP6_ROUTER_ADVERT:

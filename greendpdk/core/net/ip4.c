@@ -1,5 +1,5 @@
 /* IPv4 in, and its header out (RFC 791, RFC 1122 3.2.1).
- * Called by net/ether.c, net/ip.c; calls net/reassembly.c, net/icmp4.c, sock/dgram_input.c, tcp/input.c.
+ * Called by net/ether.c, net/ip.c; calls net/reassembly.c, igmp.c, icmp4.c, sock/dgram_input.c, tcp/input.c.
  *
  *     lengths ─► checksum ─► source ─► destination ─► options ─► fragments ─► ICMP │ UDP │ TCP
  */
@@ -88,6 +88,9 @@ static void deliver(const struct gd_packet *packet, uint64_t now)
         return;
     case IPPROTO_UDP:
         gd_udp_input(stack, packet, now);
+        return;
+    case IPPROTO_IGMP:
+        gd_igmp_input(packet, now);
         return;
     case IPPROTO_ICMP:
         gd_icmp4_input(stack, packet, now);

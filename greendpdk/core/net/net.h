@@ -7,10 +7,10 @@
 #include "../util/addr.h"
 #include "../util/table.h"
 #include "../util/timer.h"
+#include "group.h"
 #include "nd.h"
 
 #define GD_IFADDRS 16
-#define GD_GROUPS 64 /* of one interface, the solicited-node ones too */
 #define GD_IFNAME 32
 #define GD_TX_QUEUE 256 /* frames an interface holds for its port; more is back-pressure (-ENOBUFS) */
 
@@ -32,11 +32,6 @@ struct gd_ifaddr {
     uint64_t preferred_until, valid_until;
 };
 
-struct gd_group {
-    struct gd_addr addr;
-    uint32_t members; /* sockets and addresses that want it */
-};
-
 struct gd_netif {
     struct gd_stack *stack;
     struct gd_port *port; /* owned */
@@ -46,6 +41,7 @@ struct gd_netif {
     struct gd_ifaddr addrs[GD_IFADDRS];
     int ngroups;
     struct gd_group groups[GD_GROUPS];
+    struct gd_reporter reporters[2]; /* of IPv4, of IPv6 */
     int ntx;
     struct gd_frame *tx[GD_TX_QUEUE]; /* owned until the port takes them */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
