@@ -47,4 +47,6 @@ extern const struct gd_cc gd_cc_cubic;
 const struct gd_cc *gd_cc_find(const char *name);
 /* RFC 6928: ten segments. */
 uint32_t gd_cc_initial_window(const struct gd_tcb *tcb);
+/* The window that slow start makes, grown by so many bytes: ssthresh at most (RFC 5681 3.1; Linux's tcp_slow_start). */
+uint32_t gd_cc_slow_start(const struct gd_tcb *tcb, uint32_t grow);
 #endif

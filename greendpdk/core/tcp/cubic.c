@@ -44,7 +44,7 @@ static void watch_delay(struct gd_tcb *tcb, uint64_t rtt)
     struct gd_hystart *hystart = &tcb->cc_state.cubic.hystart;
     uint64_t threshold = hystart->last_min / 8;
 
-    if (gd_seq_ge(tcb->snd_una, hystart->round_end))
+    if (gd_seq_gt(tcb->snd_una, hystart->round_end)) /* not the ACK of its last segment: that was sent in the round before */
         new_round(tcb);
     if (rtt == 0)
         return;
@@ -71,7 +71,7 @@ static void slow_start(struct gd_tcb *tcb, const struct gd_acked *acked)
     uint32_t grow = acked->bytes < limit ? acked->bytes : limit;
 
     watch_delay(tcb, acked->rtt);
-    tcb->cwnd += tcb->cc_state.cubic.hystart.css ? grow / CSS_DIVISOR : grow;
+    tcb->cwnd = gd_cc_slow_start(tcb, tcb->cc_state.cubic.hystart.css ? grow / CSS_DIVISOR : grow);
 }
 
 /* RFC 9438 4.2: the curve begins anew. */

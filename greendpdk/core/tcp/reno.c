@@ -11,6 +11,11 @@ uint32_t gd_cc_initial_window(const struct gd_tcb *tcb)
     return 10 * tcb->mss < floor ? 10 * tcb->mss : floor;
 }
 
+uint32_t gd_cc_slow_start(const struct gd_tcb *tcb, uint32_t grow)
+{
+    return tcb->ssthresh - tcb->cwnd < grow ? tcb->ssthresh : tcb->cwnd + grow;
+}
+
 static uint32_t half_of_flight(const struct gd_tcb *tcb)
 {
     uint32_t half = (tcb->snd_nxt - tcb->snd_una) / 2;
@@ -33,7 +38,7 @@ static void acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now
     if (tcb->cwnd < tcb->ssthresh) {
         uint32_t limit = (tcb->retries > 0 || tcb->recovery == GD_LOSS ? 1 : ABC_LIMIT) * tcb->mss; /* RFC 3465 2.3 */
 
-        tcb->cwnd += bytes < limit ? bytes : limit;
+        tcb->cwnd = gd_cc_slow_start(tcb, bytes < limit ? bytes : limit);
         return;
     }
     tcb->acked_in_ca += bytes;
