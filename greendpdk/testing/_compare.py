@@ -73,7 +73,7 @@ class Comparer:
             flow = self._inbound_flow(fields)
             layer = Udp(flow.remote_port, flow.local_port, pattern(0, what.length))
         elif isinstance(what, UnreachableLine):
-            layer = Icmp(3, what.code, what.mtu, self._quote(what, self._inbound_flow(fields)))
+            layer = Icmp(what.type, what.code, what.mtu, self._quote(what, self._inbound_flow(fields)))
         else:
             layer = Icmp(0 if what.reply else 8, 0, what.ident << 16 | what.seq, pattern(0, what.length))
         ip = Ip(

@@ -8,12 +8,12 @@ Called by _lines.py; calls segment.py for names of options only.
            | "bad_csum" | "bad_ip_csum"
     tcp    = flags [start ":" end "(" length ")"] ["ack" n] ["win" n] ["urg" n] ["<" options ">"]
     udp    = "udp" "(" length ")"
-    icmp   = "icmp" "unreachable" code ["mtu" n] "[" (start ":" end "(" length ")" | "udp" "(" length ")") "]"
+    icmp   = "icmp" ("unreachable" code ["mtu" n] | error) "[" (start ":" end "(" length ")" | "udp" "(" length ")") "]"
            | "icmp" ("echo_request" | "echo_reply") ["id" n] ["seq" n] "(" length ")"
     arp    = "arp" "who-has" address "tell" address | "arp" "reply" address "is-at" mac
 
-`port`, `bad_csum`, the echoes and ARP are ours; the rest is packetdrill's. `port` is the peer's port, for scripts with
-more than one connection.
+error is source_quench, time_exceeded or parameter_problem. `port`, `bad_csum`, these errors, the echoes and ARP are
+ours; the rest is packetdrill's. `port` is the peer's port, for scripts with more than one connection.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ UNREACHABLE = {
     "host_prohibited": 10,
     "admin_prohibited": 13,
 }
+OTHER_ERRORS = {"source_quench": 4, "time_exceeded": 11, "parameter_problem": 12}  # code 0
 RANGE = r"(\d+):(\d+)\((\d+)\)"
 
 
@@ -79,6 +80,7 @@ class UnreachableLine:
     mtu: int
     seq: int | None
     length: int
+    type: int = 3
 
 
 @dataclass(frozen=True)
@@ -203,16 +205,17 @@ def _parse_option(item: str) -> Option:
 def _parse_icmp(text: str) -> UnreachableLine | EchoLine:
     if found := re.fullmatch(r"icmp (echo_request|echo_reply)(?: id (\d+))?(?: seq (\d+))? \((\d+)\)", text.strip()):
         return EchoLine(found[1] == "echo_reply", int(found[2] or 0), int(found[3] or 0), int(found[4]))
-    pattern = rf"icmp unreachable (\w+)(?:\s+mtu\s+(\d+))?\s*\[\s*(?:{RANGE}|udp\s*\((\d+)\))\s*\]"
+    pattern = rf"icmp (?:unreachable )?(\w+)(?:\s+mtu\s+(\d+))?\s*\[\s*(?:{RANGE}|udp\s*\((\d+)\))\s*\]"
     found = _match(pattern, text)
-    if found[1] not in UNREACHABLE:
-        raise ValueError(f"no such code of destination unreachable: {found[1]}")
+    if found[1] not in UNREACHABLE and found[1] not in OTHER_ERRORS:
+        raise ValueError(f"no such ICMP error: {found[1]}")
     is_tcp = found[3] is not None
     return UnreachableLine(
-        UNREACHABLE[found[1]],
+        UNREACHABLE.get(found[1], 0),
         int(found[2] or 0),
         int(found[3]) if is_tcp else None,
         int(found[5] if is_tcp else found[6]),
+        OTHER_ERRORS.get(found[1], 3),
     )
 
 
