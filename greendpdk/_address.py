@@ -2,6 +2,11 @@
 
 Called by _raw.py, _route.py, dns.py; calls gevent's resolver for names. Errors are CPython's own
 (Modules/socketmodule.c: getsockaddrarg, setipaddr), word for word where a test of it looks at the words.
+
+A link-local address means something on its link only, so it comes with a scope id. The kernel's are the numbers of its
+interfaces, ours begin at SCOPE_BASE, so that each keeps its own. The engine has the number of the port in the address:
+
+    ("fe80::1", 80, 0, SCOPE_BASE + 2)    ◄──►    fe80:0002::1, 80
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ ANY4 = MAPPED + bytes(4)
 ANY6 = bytes(16)
 LOOPBACK4 = MAPPED + b"\x7f\0\0\1"
 LOOPBACK6 = bytes(15) + b"\1"
+SCOPE_BASE = 1 << 30  # the kernel counts its interfaces from 1
 _FLOWINFO_MAX = 0xFFFFF  # 20 bits, RFC 8200 3
 
 
@@ -27,6 +33,29 @@ def is_any(addr: bytes) -> bool:
 def is_loopback(addr: bytes) -> bool:
     """Tell whether it is in 127.0.0.0/8 or is ::1."""
     return (addr[12] == 127 and addr.startswith(MAPPED)) or addr == LOOPBACK6
+
+
+def is_link_local(addr: bytes) -> bool:
+    """Tell whether it is in fe80::/10."""
+    return addr[0] == 0xFE and addr[1] & 0xC0 == 0x80
+
+
+def scope_of(addr: bytes) -> int:
+    """Return the number of the port that the address is on the link of; 0: none is named."""
+    return int.from_bytes(addr[2:4], "big") if is_link_local(addr) or _is_link_group(addr) else 0
+
+
+def _is_link_group(addr: bytes) -> bool:
+    return addr[0] == 0xFF and addr[1] & 15 in (1, 2)
+
+
+def _on(addr: bytes, scope_id: int) -> bytes:
+    """Put the port that a scope id of ours names into an address."""
+    if scope_id <= SCOPE_BASE or scope_id > SCOPE_BASE + 0xFFFF:
+        return addr
+    if not is_link_local(addr) and not _is_link_group(addr):
+        return addr
+    return addr[:2] + (scope_id - SCOPE_BASE).to_bytes(2, "big") + addr[4:]
 
 
 def parse(family: int, address: Any, caller: str) -> tuple[bytes, int]:
@@ -44,7 +73,12 @@ def parse(family: int, address: Any, caller: str) -> tuple[bytes, int]:
         raise OverflowError(f"{caller}(): port must be 0-65535.")
     if len(address) > 2 and not 0 <= index(address[2]) <= _FLOWINFO_MAX:
         raise OverflowError(f"{caller}(): flowinfo must be 0-1048575.")
-    return _literal(family, host) or _resolve(family, host), port
+    return _on(_literal(family, host) or _resolve(family, host), kernel_scope(address)), port
+
+
+def kernel_scope(address: tuple[Any, ...]) -> int:
+    """Return the scope id in an address as Python has it; 0: none."""
+    return index(address[3]) & 0xFFFFFFFF if len(address) > 3 else 0  # CPython cuts it likewise
 
 
 def _host(host: Any) -> str:
@@ -91,4 +125,7 @@ def show(family: int, addr: bytes, port: int) -> tuple[Any, ...]:
         return _socket.inet_ntoa(addr[12:]), port
     if addr == ANY4:  # an unbound AF_INET6 socket shows ::, not ::ffff:0.0.0.0
         addr = ANY6
+    scope = scope_of(addr)
+    if scope:
+        return _socket.inet_ntop(_socket.AF_INET6, addr[:2] + b"\0\0" + addr[4:]), port, 0, SCOPE_BASE + scope
     return _socket.inet_ntop(_socket.AF_INET6, addr), port, 0, 0

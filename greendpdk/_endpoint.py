@@ -117,10 +117,10 @@ class Endpoint:
 
     # -- whose it is ------------------------------------------------------------------------------
 
-    def settle_bind(self, addr: bytes, port: int) -> None:
-        """Bind in the stack, the kernel, or (the wildcard) both."""
+    def settle_bind(self, addr: bytes, port: int, scope: int = 0) -> None:
+        """Bind in the stack, the kernel, or (the wildcard) both; scope is the kernel's."""
         if not self.settled and not _route.owns(self.stack, addr):
-            self._to_kernel().bind(self._for_kernel(addr, port))
+            self._to_kernel().bind(self._for_kernel(addr, port, scope))
         elif is_any(addr) and not self.settled:
             self._bind_both(addr, port)
         else:
@@ -186,10 +186,10 @@ class Endpoint:
         for level, name, value, length in self.options:
             lib.gd_sock_setsockopt(self.c, level, name, ffi.NULL if value is None else value, length)
 
-    def _for_kernel(self, addr: bytes, port: int) -> tuple[Any, ...]:
+    def _for_kernel(self, addr: bytes, port: int, scope: int = 0) -> tuple[Any, ...]:
         if self.family == _socket.AF_INET:
             return _socket.inet_ntoa(addr[12:]), port
-        return _socket.inet_ntop(_socket.AF_INET6, addr), port
+        return _socket.inet_ntop(_socket.AF_INET6, addr), port, 0, scope
 
     def _make_kernel(self) -> _socket.socket:
         kernel = _socket.socket(self.family, self.type, self.proto)

@@ -14,13 +14,23 @@ from typing import Any
 
 from gevent.monkey import get_original
 
+from greendpdk._address import SCOPE_BASE
 from greendpdk._config_ports import AUTO, DHCP, Address, Interface, Route
 from greendpdk._errors import ConfigError, check
 from greendpdk._native import ffi, lib
 
 LEASE_SECONDS = 30.0  # three DISCOVERs (0, 4 and 12 s) and their answers; a program that waits longer looks hung
+DAD_SECONDS = 5.0  # one question, one second, twice for an address made of a prefix that has just come
+ROUTER_SECONDS = 15.0  # three questions (after 1 s, then 4 and 8 s apart) and the second that an address takes
 _LOOK_SECONDS = 0.01  # between two looks at a port that has no fd
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, how the engine holds IPv4
+
+
+_STATES = (
+    (lib.GD_ADDRESS_DUPLICATE, "duplicate"),
+    (lib.GD_ADDRESS_TENTATIVE, "tentative"),
+    (lib.GD_ADDRESS_DEPRECATED, "deprecated"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +60,35 @@ class Port:
 
     @property
     def addresses(self) -> tuple[Interface, ...]:
-        """Return the addresses that it has now, in the order of their coming."""
-        found: list[Interface] = []
+        """Return the addresses that it has now and can use, in the order of their coming."""
+        return tuple(own for own, state in self.address_states.items() if state in ("preferred", "deprecated"))
+
+    @property
+    def address_states(self) -> dict[Interface, str]:
+        """Return all its addresses: preferred, deprecated, tentative (for a second) or duplicate (never used)."""
+        found: dict[Interface, str] = {}
         addr, bits = ffi.new("uint8_t[16]"), ffi.new("int *")
-        while lib.gd_stack_address(self.stack, self.ifindex, len(found), addr, bits) == 0:
-            found.append(ipaddress.ip_interface((unpacked(bytes(addr)), bits[0])))
+        at = 0
+        while lib.gd_stack_address(self.stack, self.ifindex, at, addr, bits) == 0:
+            state = lib.gd_stack_address_state(self.stack, self.ifindex, at)
+            name = next((name for bit, name in _STATES if state & bit), "preferred")
+            found[ipaddress.ip_interface((unpacked(bytes(addr)), bits[0]))] = name
+            at += 1
+        return found
+
+    @property
+    def scope_id(self) -> int:
+        """Return what names the port's link beside a link-local address: ("fe80::1", 80, 0, port.scope_id)."""
+        return SCOPE_BASE + self.ifindex
+
+    @property
+    def advertised_dns(self) -> tuple[str, ...]:
+        """Return the name servers that IPv6 routers tell of (RFC 8106)."""
+        found: list[str] = []
+        addr = ffi.new("uint8_t[16]")
+        while lib.gd_stack_nameserver(self.stack, self.ifindex, len(found), addr) == 0:
+            server = ipaddress.IPv6Address(addr[0:2] + b"\0\0" + addr[4:16] if addr[0] == 0xFE else bytes(addr))
+            found.append(f"{server}%{self.scope_id}" if server.is_link_local else str(server))
         return tuple(found)
 
     @property
@@ -104,7 +138,7 @@ def configure(port: Port, gateways: tuple[Address, ...]) -> None:
         if own == DHCP:
             check(lib.gd_dhcp_start(port.stack, port.ifindex, _hostname()), f"DHCP on the port {port.name}")
         elif own == AUTO:
-            raise ConfigError("address", AUTO, "router advertisements are not listened to yet: give a CIDR")
+            check(lib.gd_stack_autoconf(port.stack, port.ifindex), f"IPv6 on the port {port.name}")
         elif not isinstance(own, str):
             result = lib.gd_stack_add_address(port.stack, port.ifindex, packed(own.ip), own.network.prefixlen)
             check(result, f"the address {own} on the port {port.name}")
@@ -170,6 +204,31 @@ def wait_for_leases(stack: Any, ports: list[Port]) -> None:
         raise ConfigError("address", DHCP, f"on {late.name} there was no lease in {LEASE_SECONDS:.0f} s: {_seen(late)}")
 
 
+def wait_for_ipv6(stack: Any, ports: list[Port]) -> None:
+    """Wait until no address is tentative, and a router has spoken where one was asked for; say what went wrong."""
+    asking = [port for port in ports if AUTO in port.wanted]
+
+    def settled() -> bool:
+        return not any("tentative" in port.address_states.values() for port in ports)
+
+    def advertised(port: Port) -> bool:
+        return lib.gd_stack_routers(port.stack, port.ifindex) > 0 or any(
+            own.version == 6 and own not in port.wanted and not own.ip.is_link_local for own in port.addresses
+        )
+
+    if asking and not wait(stack, ports, lambda: all(map(advertised, asking)), ROUTER_SECONDS):
+        late = next(port for port in asking if not advertised(port))
+        raise ConfigError(
+            "address", AUTO, f"on {late.name} no router advertised itself or a prefix in {ROUTER_SECONDS:.0f} s: give "
+            "a CIDR such as 'fd00::2/64'"
+        )  # fmt: skip
+    wait(stack, ports, settled, DAD_SECONDS)
+    for port in ports:
+        for own, state in port.address_states.items():
+            if state == "duplicate" and own in port.wanted:
+                raise ConfigError("address", str(own), f"on {port.name} another host has that address")
+
+
 def _seen(port: Port) -> str:
     """Say in words how far the client came."""
     status = _status(port)
@@ -188,5 +247,6 @@ def _seen(port: Port) -> str:
 
 
 def name_servers(ports: list[Port]) -> tuple[str, ...]:
-    """Return the name servers of all leases, each once."""
-    return tuple(dict.fromkeys(server for port in ports if (lease := port.lease) for server in lease.dns))
+    """Return the name servers of all leases and routers, each once."""
+    leased = [server for port in ports if (lease := port.lease) for server in lease.dns]
+    return tuple(dict.fromkeys(leased + [server for port in ports for server in port.advertised_dns]))

@@ -14,7 +14,7 @@ from _socket import SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
 from typing import Any
 
 from greendpdk import _fds, _sockopt
-from greendpdk._address import parse, show
+from greendpdk._address import kernel_scope, parse, show
 from greendpdk._endpoint import Endpoint, get_ident
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
@@ -63,7 +63,7 @@ class RawSocket(RawTransfer):
         if c is None:
             self.end.k.bind(address)
         else:
-            self.end.settle_bind(addr, port)
+            self.end.settle_bind(addr, port, kernel_scope(address))
             self._done(0)
 
     def settle(self, address: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greendpdk._address import is_any, is_loopback
+from greendpdk._address import is_any, is_link_local, is_loopback, scope_of
 from greendpdk._native import ffi, lib
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ def reaches(stack: Stack, addr: bytes) -> bool:
     """Tell whether traffic to addr goes through the stack; else it is the kernel's."""
     if is_any(addr) or is_loopback(addr):  # connecting to the wildcard means this host, as on Linux
         return stack.settings.loopback == "stack"
+    if is_link_local(addr) and not scope_of(addr):  # of no link of ours
+        return False
     return bool(lib.gd_stack_route(stack.c, addr, ffi.new("uint8_t[16]")) >= 0)
 
 

@@ -138,6 +138,7 @@ def _make(settings: _config.Settings) -> Stack:
         for number in range(len(settings.devices)):
             stack.ports.append(_add_port(stack, number))
         _ports.wait_for_leases(stack.c, stack.ports)
+        _ports.wait_for_ipv6(stack.c, stack.ports)
         for route in settings.routes:
             _ports.add_route(route, stack.ports)
         if settings.lcore is not None and settings.devices:

@@ -11,7 +11,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from greendpdk._address import parse, show
+from greendpdk._address import kernel_scope, parse, show
 from greendpdk._endpoint import get_ident, wrong_thread
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
@@ -214,7 +214,7 @@ class RawTransfer:
         if c is None or not end.half_for(addr):
             self._engine()
             try:
-                return end.k.sendto(data, flags, end._for_kernel(addr, port))  # type: ignore[no-any-return]
+                return end.k.sendto(data, flags, end._for_kernel(addr, port, kernel_scope(address)))  # type: ignore[no-any-return]
             except BlockingIOError:
                 return None
         pointer = readable(data)

@@ -55,6 +55,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "tun": (_tun, "a tun device in a namespace needs root, iproute2 and /dev/net/tun"),
     "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces"),
     "installed": (_installed, "entry points come with the installed package (pip install -e .)"),
+    "ipv6": (lambda: Path("/proc/net/if_inet6").exists(), "this kernel speaks no IPv6"),
+    "radvd": (lambda: shutil.which("radvd") is not None, "apt install radvd"),
     "dnsmasq": (lambda: shutil.which("dnsmasq") is not None, "apt install dnsmasq-base"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),

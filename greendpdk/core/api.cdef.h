@@ -71,6 +71,8 @@ enum {
 };
 /* GD_ADDRESS_ bits of that address. -ENODEV, -ENOENT. */
 int gd_stack_address_state(struct gd_stack *stack, int ifindex, int at);
+/* How many default routers are known there by their advertisements. -ENODEV. */
+int gd_stack_routers(struct gd_stack *stack, int ifindex);
 /* A name server that a router told of, counted from 0 (RFC 8106). 0, -ENODEV, -ENOENT. */
 int gd_stack_nameserver(struct gd_stack *stack, int ifindex, int at, uint8_t *addr);
 /* gateway NULL: on-link. Stays when the interface's addresses go. 0, -ENODEV, -EINVAL, -ENOSPC. */

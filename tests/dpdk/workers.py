@@ -246,3 +246,11 @@ def leased() -> list[str]:
     stack = greendpdk.running()
     assert stack
     return [str(port.lease.address) for port in stack.ports if port.lease]
+
+
+def first_port() -> tuple[list[str], int, tuple[str, ...]]:
+    """Return the first port's addresses, its scope id, and the name servers that routers told of."""
+    import greendpdk
+
+    port = greendpdk.running().ports[0]
+    return [str(own.ip) for own in port.addresses], port.scope_id, port.advertised_dns

@@ -172,6 +172,13 @@ int gd_stack_address_state(struct gd_stack *stack, int ifindex, int at)
            (own->made ? GD_ADDRESS_MADE : 0);
 }
 
+int gd_stack_routers(struct gd_stack *stack, int ifindex)
+{
+    const struct gd_netif *netif = gd_netif_find(stack, ifindex);
+
+    return netif ? netif->nd.nrouters : -ENODEV;
+}
+
 int gd_stack_nameserver(struct gd_stack *stack, int ifindex, int at, uint8_t *addr)
 {
     const struct gd_netif *netif = gd_netif_find(stack, ifindex);

@@ -214,6 +214,8 @@ static int start(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settings)
         return result;
     if (tap)
         dpdk->rx_fd = rte_eth_dev_rx_intr_ctl_q_get_fd(dpdk->id, 0);
+    /* Neighbour discovery lives by groups. A driver that cannot filter them lets them in anyway. */
+    rte_eth_allmulticast_enable(dpdk->id);
     return choose_mac(dpdk, settings, own_wire);
 }
 

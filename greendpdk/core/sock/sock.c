@@ -127,11 +127,25 @@ static int endpoint(const struct gd_sock *sock, const uint8_t *addr, uint16_t po
     return 0;
 }
 
+static bool lacks_link(const struct gd_addr *addr)
+{
+    return gd_addr_is_link_local(addr) && gd_addr_scope(addr) == 0;
+}
+
+/* Who is bound to one link's address speaks on that link (Linux's sk_bound_dev_if). */
+static void take_link(const struct gd_sock *sock, struct gd_addr *to)
+{
+    if (lacks_link(to))
+        *to = gd_addr_on(to, gd_addr_scope(&sock->flow.local.addr));
+}
+
 int gd_sock_bind(struct gd_sock *sock, const uint8_t *addr, uint16_t port)
 {
     struct gd_endpoint local;
     int rc = endpoint(sock, addr, port, &local);
 
+    if (rc == 0 && lacks_link(&local.addr))
+        return -EINVAL;
     if (rc == 0 && is_stream(sock) && gd_tcb(sock)->state != GD_CLOSED)
         rc = -EINVAL;
     return rc != 0 ? rc : gd_bind(sock, &local);
@@ -147,6 +161,9 @@ int gd_sock_connect(struct gd_sock *sock, const uint8_t *addr, uint16_t port)
     rc = endpoint(sock, addr, port, &remote);
     if (rc != 0)
         return rc;
+    take_link(sock, &remote.addr);
+    if (lacks_link(&remote.addr))
+        return -EINVAL;
     if (gd_addr_is_any(&remote.addr)) { /* Linux: the wildcard means this host */
         static const uint8_t four[4] = {127, 0, 0, 1};
         static const struct gd_addr six = {.b = {[15] = 1}};
@@ -188,6 +205,7 @@ int64_t gd_sock_sendto(struct gd_sock *sock, const void *data, size_t len, int f
     if (is_stream(sock)) /* Linux ignores the address on a connection */
         return gd_tcp_send(sock, data, len, flags);
     rc = endpoint(sock, addr, port, &to);
+    take_link(sock, &to.addr);
     return rc != 0 ? rc : gd_udp_sendto(sock, data, len, flags, &to);
 }
 
