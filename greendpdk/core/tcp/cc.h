@@ -15,9 +15,10 @@ struct gd_acked;
 union gd_cc_state {
     struct gd_cubic {
         double w_max, k, w_est;   /* bytes, seconds, bytes */
+        double prior;             /* bytes of cwnd before the last reduction */
         double credit;            /* bytes of cwnd's growth not yet whole */
         uint64_t epoch;           /* when this congestion avoidance began; 0: not yet */
-        uint32_t cwnd_at_epoch;
+        uint64_t used_at;         /* when the window was last in use */
         struct gd_hystart {
             uint32_t round_end;   /* snd_nxt when the round began */
             uint64_t last_min, current_min, baseline; /* RTTs; 0: none */

@@ -11,6 +11,7 @@
 #define C 0.4         /* RFC 9438 4.1 and 5 */
 #define BETA 0.7      /* RFC 9438 4.6 */
 #define ABC_LIMIT 8u  /* RFC 9406 4.2: for a sender that does not pace */
+#define SSTHRESH_UNKNOWN (UINT32_MAX / 2)
 /* HyStart++ (RFC 9406 4.3) */
 #define RTT_THRESHOLD_MIN (4 * GD_MS)
 #define RTT_THRESHOLD_MAX (16 * GD_MS)
@@ -22,7 +23,7 @@ static void start(struct gd_tcb *tcb)
 {
     memset(&tcb->cc_state, 0, sizeof(tcb->cc_state));
     tcb->cwnd = gd_cc_initial_window(tcb);
-    tcb->ssthresh = UINT32_MAX / 2;
+    tcb->ssthresh = SSTHRESH_UNKNOWN;
     tcb->cc_state.cubic.hystart.round_end = tcb->snd_nxt;
 }
 
@@ -70,7 +71,8 @@ static void slow_start(struct gd_tcb *tcb, const struct gd_acked *acked)
     uint32_t limit = (tcb->retries > 0 || tcb->recovery == GD_LOSS ? 1 : ABC_LIMIT) * tcb->mss; /* RFC 3465 2.3 */
     uint32_t grow = acked->bytes < limit ? acked->bytes : limit;
 
-    watch_delay(tcb, acked->rtt);
+    if (tcb->ssthresh == SSTHRESH_UNKNOWN) /* RFC 9406 4.3: a later slow start knows where to end */
+        watch_delay(tcb, acked->rtt);
     tcb->cwnd = gd_cc_slow_start(tcb, tcb->cc_state.cubic.hystart.css ? grow / CSS_DIVISOR : grow);
 }
 
@@ -92,21 +94,28 @@ static void acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now
 {
     struct gd_cubic *cubic = &tcb->cc_state.cubic;
     double mss = tcb->mss, cwnd = tcb->cwnd, t, target;
+    uint64_t unused = now - cubic->used_at;
 
+    cubic->used_at = now;
     if (tcb->cwnd < tcb->ssthresh) {
         slow_start(tcb, acked);
         return;
     }
     if (cubic->epoch == 0)
         begin_epoch(tcb, now);
+    else if (unused > 2 * tcb->srtt) /* 5.8: the curve stands still while the application has nothing to send */
+        cubic->epoch += unused;
     t = (double)(now - cubic->epoch + tcb->srtt) / (double)GD_S; /* 4.2: where the curve will be in a round trip */
     target = cubic->w_max + C * mss * (t - cubic->k) * (t - cubic->k) * (t - cubic->k);
     if (target > 1.5 * cwnd)
         target = 1.5 * cwnd;
     /* 4.3: Reno's window with the same mean, alpha = 3 (1 - beta) / (1 + beta); 1 once it is above the last maximum */
-    cubic->w_est += (cubic->w_est < cubic->w_max ? 3 * (1 - BETA) / (1 + BETA) : 1.0) * acked->bytes * mss / cwnd;
-    if (target < cubic->w_est)
-        target = cubic->w_est;
+    cubic->w_est += (cubic->w_est < cubic->prior ? 3 * (1 - BETA) / (1 + BETA) : 1.0) * acked->bytes * mss / cwnd;
+    if (target < cubic->w_est) { /* 4.3: then the window is Reno's */
+        if (cubic->w_est > cwnd)
+            tcb->cwnd = (uint32_t)cubic->w_est;
+        return;
+    }
     if (target > cwnd)
         cubic->credit += (target - cwnd) / cwnd * acked->bytes; /* 4.4: (target - cwnd) / cwnd for each segment */
     if (cubic->credit >= mss) {
@@ -122,6 +131,7 @@ static void reduce(struct gd_tcb *tcb)
     double window = tcb->cwnd * BETA;
 
     cubic->epoch = 0;
+    cubic->prior = tcb->cwnd;
     cubic->w_max = tcb->cwnd < cubic->w_max ? tcb->cwnd * (1 + BETA) / 2 : tcb->cwnd; /* fast convergence */
     cubic->hystart.css = false;
     tcb->ssthresh = window > 2.0 * tcb->mss ? (uint32_t)window : 2 * tcb->mss;
