@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import warnings
-from _socket import SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
+from _socket import IPPROTO_TCP, SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
 from typing import Any
 
 from greendpdk import _fds, _sockopt
@@ -164,6 +164,8 @@ class RawSocket(RawTransfer):
         c = self._engine()
         if c is None:
             return end.k.getsockopt(level, name, buflen)  # type: ignore[no-any-return]
+        if level == IPPROTO_TCP and name in _sockopt.TELL_TIMES:
+            end.poller.poll()  # the engine's time is the last poll's, which may be long ago
         size = ffi.new("uint32_t *", _sockopt.room(buflen))
         room = ffi.new("char[]", size[0])
         check(lib.gd_sock_getsockopt(c, level, name, room, size))

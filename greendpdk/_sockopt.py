@@ -9,6 +9,7 @@ from operator import index
 from struct import Struct
 from typing import Any
 
+TELL_TIMES = (11, 24)  # TCP_INFO, TCP_TIMESTAMP
 _INT = Struct("i")
 _BUFLEN_MAX = 1024  # Modules/socketmodule.c: sock_getsockopt
 

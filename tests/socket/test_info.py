@@ -6,6 +6,7 @@ import fcntl as kernel_fcntl
 import socket as std
 import struct
 
+import gevent
 import pytest
 
 from greendpdk import fcntl
@@ -121,3 +122,11 @@ def test_what_is_not_the_stack_s_goes_to_the_kernel(tmp_path):
         file.write(b"12345")
         file.seek(2)
         assert fcntl.ioctl is not kernel_fcntl.ioctl and ask(file, SIOCINQ) == 3
+
+
+def test_times_are_of_now(pair):
+    client, server = pair
+    client.sendall(b"x")
+    server.recv(1)
+    gevent.sleep(0.1)
+    assert 50 <= tcp_info(client).last_data_sent <= 5000 and 50 <= tcp_info(server).last_data_recv <= 5000

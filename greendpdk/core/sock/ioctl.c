@@ -2,19 +2,12 @@
  * Called by Python through api.cdef.h; calls sock/sock.c.
  */
 #include "../tcp/tcp.h"
+#include "../tcp/window.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-
-/* Written, and never sent yet. */
-static int not_sent(const struct gd_tcb *tcb)
-{
-    int32_t left = gd_seq_diff(gd_tcp_snd_base(tcb) + tcb->snd.len, tcb->snd_nxt);
-
-    return left > 0 ? left : 0;
-}
 
 static int of_stream(struct gd_sock *sock, uint32_t request)
 {
@@ -31,7 +24,7 @@ static int of_stream(struct gd_sock *sock, uint32_t request)
     case SIOCOUTQ:
         return opening ? 0 : gd_sock_unacked(sock);
     default:
-        return opening ? 0 : not_sent(tcb);
+        return opening ? 0 : (int)gd_tcp_not_sent(tcb);
     }
 }
 

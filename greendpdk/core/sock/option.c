@@ -130,6 +130,65 @@ static int get_listening(struct gd_sock *sock, const struct gd_option *option)
     return sock->type == SOCK_STREAM && gd_tcb(sock)->state == GD_LISTEN ? 1 : 0;
 }
 
+/* Linux's sock_set_rcvlowat: what cannot be is as much as possible; the buffer makes room for it. */
+static int set_rcvlowat(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    uint32_t most = sock->stack->config.buffer_max;
+
+    (void)option;
+    sock->options.rcvlowat = value < 0 || (uint32_t)value > most ? most : (uint32_t)value;
+    if (sock->type != SOCK_STREAM)
+        return 0;
+    if (!sock->options.rcvbuf_fixed && sock->options.rcvbuf / 2 < sock->options.rcvlowat)
+        sock->options.rcvbuf = 2 * sock->options.rcvlowat;
+    if (gd_tcp_ready(sock) & GD_READ)
+        gd_sock_wake(sock, GD_READ);
+    return 0;
+}
+
+static int get_rcvlowat(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)option;
+    return sock->options.rcvlowat != 0 ? (int)sock->options.rcvlowat : 1;
+}
+
+/* socket(7): 0 to 6 without privilege. Nothing of ours queues by it, as on a device without a queue. */
+static int set_priority(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    return value < option->min || value > option->max ? -EPERM : gd_option_set_number(sock, option, value);
+}
+
+/* Routes have no marks here: what Linux says to who may not set one. */
+static int set_mark(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    (void)sock;
+    (void)option;
+    (void)value;
+    return -EPERM;
+}
+
+static int get_zero(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)sock;
+    (void)option;
+    return 0;
+}
+
+/* RFC 6093 6: urgent data stays in line, always. */
+static int set_oobinline(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    (void)sock;
+    (void)option;
+    return value != 0 ? 0 : -EOPNOTSUPP;
+}
+
+static int get_one(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)sock;
+    (void)option;
+    return 1;
+}
+
 static const struct gd_option table[] = {
     {SOL_SOCKET, SO_ERROR, .get = get_error},
     {SOL_SOCKET, SO_TYPE, .get = get_type},
@@ -142,6 +201,11 @@ static const struct gd_option table[] = {
     {SOL_SOCKET, SO_KEEPALIVE, GD_ANY, set_keepalive, gd_option_get_flag, GD_AT(keepalive)},
     {SOL_SOCKET, SO_SNDBUF, GD_ANY, set_buffer, gd_option_get_number, GD_AT(sndbuf), .min = (int)GD_SNDBUF_MIN},
     {SOL_SOCKET, SO_RCVBUF, GD_ANY, set_buffer, gd_option_get_number, GD_AT(rcvbuf), .min = (int)GD_RCVBUF_MIN},
+    {SOL_SOCKET, SO_RCVLOWAT, GD_ANY, .set = set_rcvlowat, .get = get_rcvlowat},
+    {SOL_SOCKET, SO_SNDLOWAT, .get = get_one},
+    {SOL_SOCKET, SO_PRIORITY, GD_ANY, set_priority, gd_option_get_number, GD_AT(priority), .min = 0, .max = 6},
+    {SOL_SOCKET, SO_MARK, GD_ANY, .set = set_mark, .get = get_zero},
+    {SOL_SOCKET, SO_OOBINLINE, GD_STREAM, .set = set_oobinline, .get = get_one},
     {SOL_SOCKET, SO_LINGER, .set_raw = set_linger, .get_raw = get_linger},
 };
 

@@ -1,11 +1,16 @@
 /* tcp(7)'s options of a stream. Called by sock/option.c; calls tcp/ where an option acts at once. */
 #include "../tcp/tcp.h"
+#include "../tcp/window.h"
 #include "option.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+
+#define RTO_MAX_S 120         /* GD_TCP_RTO_MAX */
+#define FIN_TIMEOUT_MAX_S 120 /* Linux's TCP_FIN_TIMEOUT_MAX */
+#define CLAMP_MIN 1152        /* Linux: half of SOCK_MIN_RCVBUF */
 
 /* Options that let bytes go that were held back. */
 static int set_and_send(struct gd_sock *sock, const struct gd_option *option, int value)
@@ -65,6 +70,100 @@ static int get_maxseg(struct gd_sock *sock, const struct gd_option *option)
     return sock->options.maxseg != 0 ? (int)sock->options.maxseg : (int)gd_tcp_mss_default(&sock->flow.remote.addr);
 }
 
+/* Linux counts the time in SYN-ACKs: set in seconds, kept as how often one is sent again in them. */
+static int set_defer_accept(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    uint32_t retries = 0;
+    int64_t period = 0, wait = 1;
+
+    (void)option;
+    while (value > period && retries < UINT8_MAX) {
+        period += wait;
+        wait = 2 * wait < RTO_MAX_S ? 2 * wait : RTO_MAX_S;
+        retries++;
+    }
+    sock->options.defer_accept = (uint8_t)retries;
+    return 0;
+}
+
+static int get_defer_accept(struct gd_sock *sock, const struct gd_option *option)
+{
+    int period = 0, wait = 1;
+
+    (void)option;
+    for (uint32_t i = 0; i < sock->options.defer_accept; i++) {
+        period += wait;
+        wait = 2 * wait < RTO_MAX_S ? 2 * wait : RTO_MAX_S;
+    }
+    return period;
+}
+
+static int set_linger2(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    sock->options.linger2_s = value < 0 ? -1 : value < option->max ? value : option->max;
+    return 0;
+}
+
+static int get_linger2(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)option;
+    return sock->options.linger2_s != 0 ? sock->options.linger2_s : (int)(GD_TCP_FIN_TIMEOUT / GD_S);
+}
+
+static int set_window_clamp(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    if (value == 0 && gd_tcb(sock)->state != GD_CLOSED)
+        return -EINVAL;
+    sock->options.window_clamp = (uint32_t)(value == 0 || value > option->min ? value : option->min);
+    return 0;
+}
+
+static int get_window_clamp(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)option;
+    if (sock->options.window_clamp != 0 || (gd_tcb(sock)->state & GD_SYNCHRONIZED) == 0)
+        return (int)sock->options.window_clamp;
+    return (int)(sock->options.rcvbuf / 2);
+}
+
+static int set_notsent_lowat(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    (void)option;
+    sock->options.notsent_lowat = (uint32_t)value;
+    gd_tcp_wake_writer(gd_tcb(sock));
+    return 0;
+}
+
+static int set_thin(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    if (value != 0 && value != 1)
+        return -EINVAL;
+    return option->name == TCP_THIN_LINEAR_TIMEOUTS ? gd_option_set_flag(sock, option, value) : 0;
+}
+
+/* Linux has no early retransmit any more either, and shows so. */
+static int get_thin_dupack(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)sock;
+    (void)option;
+    return 0;
+}
+
+/* The clock of our timestamps; Linux lets nobody set it but who restores a connection. */
+static int get_timestamp(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)option;
+    return (int)(gd_tcp_now_ms(sock->stack->now) + gd_tcb(sock)->ts_offset);
+}
+
+static int refuse_timestamp(struct gd_sock *sock, const struct gd_option *option, int value)
+{
+    (void)sock;
+    (void)option;
+    (void)value;
+    return -EPERM;
+}
+
 /* tcp(7): a name, with or without its zero. ENOENT: no such algorithm. */
 static int set_congestion(struct gd_sock *sock, const void *value, uint32_t len)
 {
@@ -119,6 +218,13 @@ const struct gd_option *gd_option_tcp(size_t *count)
          GD_AT(user_timeout_ms), .min = 0, .max = INT32_MAX},
         {IPPROTO_TCP, TCP_SYNCNT, GD_STREAM, gd_option_set_number, gd_option_get_number, GD_AT(syncnt),
          .min = 1, .max = 127},
+        {IPPROTO_TCP, TCP_DEFER_ACCEPT, GD_STREAM, .set = set_defer_accept, .get = get_defer_accept},
+        {IPPROTO_TCP, TCP_LINGER2, GD_STREAM, set_linger2, get_linger2, .max = FIN_TIMEOUT_MAX_S},
+        {IPPROTO_TCP, TCP_WINDOW_CLAMP, GD_STREAM, set_window_clamp, get_window_clamp, .min = CLAMP_MIN},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT, GD_STREAM, set_notsent_lowat, gd_option_get_number, GD_AT(notsent_lowat)},
+        {IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, GD_STREAM, set_thin, gd_option_get_flag, GD_AT(thin_linear)},
+        {IPPROTO_TCP, TCP_THIN_DUPACK, GD_STREAM, .set = set_thin, .get = get_thin_dupack},
+        {IPPROTO_TCP, TCP_TIMESTAMP, GD_STREAM, .set = refuse_timestamp, .get = get_timestamp},
         {IPPROTO_TCP, TCP_INFO, GD_STREAM, .get_raw = get_info},
         {IPPROTO_TCP, TCP_CONGESTION, GD_STREAM, .set_raw = set_congestion, .get_raw = get_congestion},
     };

@@ -55,6 +55,13 @@ struct gd_options {
     uint32_t maxseg;
     uint32_t user_timeout_ms;
     uint32_t syncnt;
+    bool thin_linear;
+    uint8_t defer_accept;    /* SYN-ACKs' worth of time that a request may wait for text; 0: none */
+    int32_t linger2_s;       /* an orphan's in FIN-WAIT-2; -1: none */
+    uint32_t window_clamp;   /* of what we receive; 0: none */
+    uint32_t notsent_lowat;  /* 0: none */
+    uint32_t rcvlowat;       /* 0: 1 */
+    uint32_t priority;
 };
 
 struct gd_sock {

@@ -36,7 +36,7 @@ int64_t gd_tcp_send(struct gd_sock *sock, const void *data, size_t len, int flag
         return rc;
     if (len == 0)
         return 0;
-    room = gd_tcp_snd_room(tcb);
+    room = gd_tcp_write_room(tcb);
     taken = gd_buffer_append(&sock->stack->pool, &tcb->snd, data, len < room ? (uint32_t)len : room);
     tcb->more = (flags & MSG_MORE) != 0;
     if (taken > 0) {

@@ -79,7 +79,7 @@ static void advance(struct gd_tcb *tcb, uint32_t ack, uint64_t now)
     tcb->snd_sml = gd_seq_max(tcb->snd_sml, ack);
 }
 
-static void wake_writer(struct gd_tcb *tcb)
+void gd_tcp_wake_writer(struct gd_tcb *tcb)
 {
     if (tcb->want_write && gd_tcp_writable(tcb)) {
         tcb->want_write = false;
@@ -111,7 +111,7 @@ static void after_new_ack(struct gd_tcb *tcb, uint64_t now)
     }
     gd_tcp_probe_schedule(tcb, now);
     gd_tcp_tune_send(tcb);
-    wake_writer(tcb);
+    gd_tcp_wake_writer(tcb);
     gd_tcp_want_output(tcb);
 }
 
@@ -153,7 +153,7 @@ static bool after_fin_acked(struct gd_tcb *tcb, uint64_t now)
         gd_tcp_become(tcb, GD_FIN_WAIT_2);
         gd_sock_wake(&tcb->sock, GD_WRITE);
         if (tcb->sock.orphan)
-            gd_tcp_timer_set(tcb, GD_T_FIN_WAIT_2, now + GD_TCP_FIN_TIMEOUT);
+            return gd_tcp_await_fin(tcb, now);
     } else if (tcb->state == GD_CLOSING) {
         gd_tcp_enter_time_wait(tcb, now);
         return false;

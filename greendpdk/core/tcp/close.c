@@ -106,6 +106,20 @@ int gd_tcp_shutdown(struct gd_sock *sock, int how)
     return 0;
 }
 
+/* tcp(7), TCP_LINGER2; not less than the peer needs to hear and answer (Linux's tcp_fin_time). */
+bool gd_tcp_await_fin(struct gd_tcb *tcb, uint64_t now)
+{
+    int32_t seconds = tcb->sock.options.linger2_s;
+    uint64_t wait = seconds > 0 ? (uint32_t)seconds * GD_S : GD_TCP_FIN_TIMEOUT, least = 4 * tcb->rto - tcb->rto / 2;
+
+    if (seconds < 0) {
+        gd_tcp_abort(tcb, 0, now);
+        return false;
+    }
+    gd_tcp_timer_set(tcb, GD_T_FIN_WAIT_2, now + (wait > least ? wait : least));
+    return true;
+}
+
 /* RFC 9293 3.6: closing with bytes unread, or by SO_LINGER 0, resets. */
 static bool must_reset(const struct gd_tcb *tcb)
 {
@@ -141,5 +155,5 @@ void gd_tcp_close(struct gd_sock *sock)
     gd_islands_clear(&tcb->islands);
     send_fin(tcb);
     if (tcb->state == GD_FIN_WAIT_2)
-        gd_tcp_timer_set(tcb, GD_T_FIN_WAIT_2, now + GD_TCP_FIN_TIMEOUT);
+        gd_tcp_await_fin(tcb, now);
 }

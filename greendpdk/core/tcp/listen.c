@@ -108,6 +108,8 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     tcb = gd_tcb(sock);
     sock->orphan = true; /* until accept */
     sock->options = listener->sock.options;
+    sock->options.defer_accept = 0; /* the listener's own, as on Linux */
+    sock->options.priority = 0;
     tcb->cc = listener->cc;
     sock->flow.local = request->flow.local;
     sock->flow.remote = request->flow.remote;
@@ -130,7 +132,7 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     if (request->cookie)
         tcb->rto = GD_TCP_RTO_FIRST; /* when the SYN-ACK was sent is forgotten: no sample */
     else if (request->retries == 0)
-        gd_tcp_rtt_sample(tcb, now - request->sent_at);
+        gd_tcp_rtt_sample(tcb, (request->acked_at != 0 ? request->acked_at : now) - request->sent_at);
     else
         tcb->rto = 3 * GD_S; /* RFC 6298 5.7 */
     return tcb;

@@ -185,7 +185,7 @@ uint32_t gd_tcp_ready(struct gd_sock *sock)
         return bits;
     if (tcb->state == GD_CLOSED) /* tcp_poll: never connected, or over */
         return bits | GD_HUP | GD_WRITE | (tcb->ever_connected || tcb->connecting ? GD_READ | GD_RDHUP : 0u);
-    if (tcb->rcv.len > 0)
+    if (gd_tcp_readable(tcb))
         bits |= GD_READ;
     if (tcb->fin_received || sock->shut_rd)
         bits |= GD_READ | GD_RDHUP;

@@ -316,6 +316,8 @@ int gd_tcp_output(struct gd_tcb *tcb, uint64_t now)
     if (rc == 0)
         rc = send_data(tcb, now);
     note_doing(tcb, now);
+    if (tcb->sock.options.notsent_lowat != 0) /* what waits has become less */
+        gd_tcp_wake_writer(tcb);
     if (idle || tcb->deadline[GD_T_PROBE] == GD_NEVER)
         gd_tcp_probe_schedule(tcb, now);
     if (rc == 0 && (tcb->ack_now || gd_tcp_window_update_due(tcb)))

@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#define RTO_SHIFT 7u /* doubled so often, the first time-out is past the longest */
+
 void gd_tcp_request_init(struct gd_request *request, struct gd_tcb *listener, const struct gd_segment *segment)
 {
     *request = (struct gd_request){.listener = listener, .irs = segment->seq, .options = segment->header.options};
@@ -65,15 +67,22 @@ static void on_timer(struct gd_timer *timer, uint64_t now)
     struct gd_request *request = GD_ENTRY(timer, struct gd_request, timer);
     struct gd_stack *stack = request->listener->sock.stack;
 
-    if (request->retries >= GD_TCP_SYNACK_RETRIES) {
+    const struct gd_options *options = &request->listener->sock.options;
+    uint32_t limit = options->syncnt != 0 ? options->syncnt : GD_TCP_SYNACK_RETRIES;
+    uint32_t shift;
+
+    if (request->retries >= limit && (request->acked_at == 0 || request->retries >= options->defer_accept)) {
         gd_count(&stack->stats, GD_STAT_tcp_attempt_fails);
         gd_request_free(stack, request);
         return;
     }
     request->retries++;
-    gd_count(&stack->stats, GD_STAT_tcp_retransmits);
-    gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
-    gd_timer_set(&stack->wheel, timer, now + (GD_TCP_RTO_FIRST << request->retries));
+    if (request->acked_at == 0 || request->retries >= options->defer_accept) { /* the last ACK again: now it counts */
+        gd_count(&stack->stats, GD_STAT_tcp_retransmits);
+        gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
+    }
+    shift = request->retries < RTO_SHIFT ? request->retries : RTO_SHIFT;
+    gd_timer_set(&stack->wheel, timer, now + (shift < RTO_SHIFT ? GD_TCP_RTO_FIRST << shift : GD_TCP_RTO_MAX));
 }
 
 void gd_tcp_request_start(struct gd_stack *stack, struct gd_request *request, uint64_t now)
@@ -133,6 +142,18 @@ static bool acceptable(struct gd_stack *stack, struct gd_request *request, struc
     return true;
 }
 
+/* TCP_DEFER_ACCEPT (tcp(7)): only text opens the connection until the time is over; that the peer is there is noted. */
+static bool waits_for_text(struct gd_stack *stack, struct gd_request *request, const struct gd_segment *segment,
+                           uint64_t now)
+{
+    if (request->retries >= request->listener->sock.options.defer_accept || segment->len > 0 || segment->fin)
+        return false;
+    if (request->acked_at == 0)
+        request->acked_at = now;
+    gd_count(&stack->stats, GD_STAT_tcp_deferred);
+    return true;
+}
+
 void gd_tcp_request_input(struct gd_stack *stack, struct gd_request *request, struct gd_segment *segment, uint64_t now)
 {
     if (!acceptable(stack, request, segment, now))
@@ -142,5 +163,6 @@ void gd_tcp_request_input(struct gd_stack *stack, struct gd_request *request, st
         gd_tcp_reset_segment(stack, segment);
         return;
     }
-    gd_tcp_request_done(stack, request, segment, now);
+    if (!waits_for_text(stack, request, segment, now))
+        gd_tcp_request_done(stack, request, segment, now);
 }

@@ -1,6 +1,9 @@
 /* Round-trip time and retransmission time-out (RFC 6298). Called by tcp/ack.c, timer.c; calls nothing. */
 #include "tcp.h"
 
+#define THIN 4u         /* segments in flight (Linux's tcp_stream_is_thin) */
+#define THIN_RETRIES 6u /* Linux's TCP_THIN_LINEAR_RETRIES */
+
 /* RFC 6298 2; the variance's part has Linux's floor of 200 ms, so that a delayed ACK never times out. */
 static uint64_t timeout_of(const struct gd_tcb *tcb)
 {
@@ -41,5 +44,11 @@ uint64_t gd_tcp_persist_wait(const struct gd_tcb *tcb)
 /* RFC 6298 5.5; it holds until a new sample (5.7's note), as on Linux. */
 void gd_tcp_back_off(struct gd_tcb *tcb)
 {
+    bool thin = tcb->sock.options.thin_linear && tcb->state == GD_ESTABLISHED && tcb->flight.count < THIN;
+
+    if (thin && tcb->retries <= THIN_RETRIES && tcb->srtt != 0) { /* tcp(7), TCP_THIN_LINEAR_TIMEOUTS */
+        tcb->rto = timeout_of(tcb);
+        return;
+    }
     tcb->rto = 2 * tcb->rto < GD_TCP_RTO_MAX ? 2 * tcb->rto : GD_TCP_RTO_MAX;
 }

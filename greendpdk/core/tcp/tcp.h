@@ -186,6 +186,7 @@ struct gd_request {
     bool ecn;           /* agreed to */
     bool cookie;        /* in no list or table, and not from malloc: made for one SYN cookie (cookie.c) */
     uint64_t sent_at, challenged_at;
+    uint64_t acked_at; /* TCP_DEFER_ACCEPT: the handshake is through, text is waited for; 0: no */
 };
 
 /* What TIME-WAIT needs to answer (RFC 9293 3.6.1): nothing of the tcb. */
@@ -261,6 +262,8 @@ void gd_tcp_done(struct gd_tcb *tcb, int error);
 /* RST to the peer where it knows of us, then done. */
 void gd_tcp_abort(struct gd_tcb *tcb, int error, uint64_t now);
 void gd_tcb_free(struct gd_tcb *tcb);
+/* An orphan in FIN-WAIT-2 waits for the peer's FIN, not for ever; false: not at all. */
+bool gd_tcp_await_fin(struct gd_tcb *tcb, uint64_t now);
 
 /* input.c's steps, in RFC 9293 3.10.7.4's order; false: the segment is dealt with */
 bool gd_tcp_check_ack(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now);  /* ack.c */

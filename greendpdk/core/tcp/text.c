@@ -136,7 +136,8 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
         tcb->rcv_mss = segment->len;
     advance(tcb, segment->seq + segment->len);
     gd_tcp_tune_arrived(tcb, segment, now);
-    gd_sock_wake(&tcb->sock, GD_READ);
+    if (gd_tcp_readable(tcb))
+        gd_sock_wake(&tcb->sock, GD_READ);
     schedule_ack(tcb, tcb->rcv_nxt - before, now);
     if (had_gap) /* RFC 5681 4.2: also when a gap is filled, in part or whole */
         tcb->ack_now = true;

@@ -13,9 +13,26 @@
 /* By the buffer's size alone. As Linux: half of what is shown is payload. */
 static inline uint32_t gd_tcp_rcv_free(const struct gd_tcb *tcb)
 {
-    uint32_t size = tcb->sock.options.rcvbuf / 2;
+    uint32_t size = tcb->sock.options.rcvbuf / 2, clamp = tcb->sock.options.window_clamp;
+    uint32_t left = size > tcb->rcv.len ? size - tcb->rcv.len : 0;
 
-    return size > tcb->rcv.len ? size - tcb->rcv.len : 0;
+    return clamp != 0 && left > clamp ? clamp : left;
+}
+
+/* recv has something to do (SO_RCVLOWAT): enough, or as much as can come (Linux's tcp_epollin_ready). */
+static inline bool gd_tcp_readable(const struct gd_tcb *tcb)
+{
+    if (tcb->rcv.len == 0)
+        return false;
+    return tcb->rcv.len >= tcb->sock.options.rcvlowat || gd_tcp_rcv_free(tcb) <= tcb->rcv_mss;
+}
+
+/* Written, and never sent yet. */
+static inline uint32_t gd_tcp_not_sent(const struct gd_tcb *tcb)
+{
+    int32_t left = gd_seq_diff(gd_tcp_snd_base(tcb) + tcb->snd.len, tcb->snd_nxt);
+
+    return left > 0 ? (uint32_t)left : 0;
 }
 
 /* A segment in flight has an entry of its own, so crumbs count as more than their bytes. */
@@ -45,11 +62,27 @@ static inline uint32_t gd_tcp_snd_room(const struct gd_tcb *tcb)
     return left < room ? left : (uint32_t)room;
 }
 
+/* And by TCP_NOTSENT_LOWAT: nothing above it, but a segment's worth below. */
+static inline uint32_t gd_tcp_write_room(const struct gd_tcb *tcb)
+{
+    uint32_t room = gd_tcp_snd_room(tcb), lowat = tcb->sock.options.notsent_lowat, waiting = gd_tcp_not_sent(tcb);
+    uint32_t below;
+
+    if (lowat == 0)
+        return room;
+    if (waiting >= lowat)
+        return 0;
+    below = lowat - waiting > tcb->mss ? lowat - waiting : tcb->mss;
+    return room < below ? room : below;
+}
+
 /* Linux's sk_stream_is_writeable: a third free, so that a writer is not woken for crumbs. */
 static inline bool gd_tcp_writable(const struct gd_tcb *tcb)
 {
-    uint32_t room = gd_tcp_snd_room(tcb);
+    uint32_t room = gd_tcp_snd_room(tcb), lowat = tcb->sock.options.notsent_lowat;
 
+    if (lowat != 0 && gd_tcp_not_sent(tcb) >= (lowat + 1) / 2)
+        return false;
     return room > 0 && room >= tcb->snd.len / 2;
 }
 
@@ -73,6 +106,8 @@ static inline uint16_t gd_tcp_syn_window(const struct gd_stack *stack, const str
     uint64_t room = gd_pool_room(&stack->pool, 0);
     uint32_t window = options->rcvbuf / 2 < 65535 ? options->rcvbuf / 2 : 65535;
 
+    if (options->window_clamp != 0 && window > options->window_clamp)
+        window = options->window_clamp;
     if (room < GD_RESERVE)
         room = GD_RESERVE;
     return (uint16_t)(window < room ? window : room);
@@ -100,6 +135,8 @@ static inline uint32_t gd_tcp_ack_seq(const struct gd_tcb *tcb)
     return gd_seq_ge(edge + grain - 1, tcb->snd_nxt) ? tcb->snd_nxt : edge;
 }
 
+/* ack.c: wakes a writer that waits, if there is room for it. */
+void gd_tcp_wake_writer(struct gd_tcb *tcb);
 /* memory.c */
 /* It waits for memory: it will be woken when some has come back. Legal for one that waits already. */
 void gd_tcp_starve(struct gd_tcb *tcb);
