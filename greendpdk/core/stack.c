@@ -138,7 +138,7 @@ void gd_stack_free(struct gd_stack *stack)
         return;
     free_socks(stack);
     gd_net_free(stack);
-    for (int i = 0; i < GD_NETIFS; i++)
+    for (int i = 0; i < stack->netif_end; i++)
         if (stack->netifs[i] != NULL)
             free_netif(stack->netifs[i]);
     gd_table_free(&stack->flows);
@@ -165,6 +165,8 @@ int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *na
             snprintf(netif->name, sizeof(netif->name), "%s", name);
             gd_group_init(netif);
             stack->netifs[index] = netif;
+            if (index >= stack->netif_end)
+                stack->netif_end = index + 1;
             return netif->index;
         }
     }
@@ -172,14 +174,9 @@ int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *na
     return index < GD_NETIFS ? -ENOMEM : -ENOSPC;
 }
 
-static struct gd_netif *find_netif(struct gd_stack *stack, int ifindex)
-{
-    return ifindex >= 1 && ifindex <= GD_NETIFS ? stack->netifs[ifindex - 1] : NULL;
-}
-
 int gd_stack_detach(struct gd_stack *stack, int ifindex)
 {
-    struct gd_netif *netif = find_netif(stack, ifindex);
+    struct gd_netif *netif = gd_netif_find(stack, ifindex);
 
     if (netif == NULL || ifindex == 1) /* the loopback stays */
         return -ENODEV;
@@ -189,6 +186,8 @@ int gd_stack_detach(struct gd_stack *stack, int ifindex)
     gd_udp_forget(stack, netif);
     stack->generation += stack->generation == UINT32_MAX ? 2 : 1;
     stack->netifs[ifindex - 1] = NULL;
+    while (stack->netifs[stack->netif_end - 1] == NULL)
+        stack->netif_end--;
     free_netif(netif);
     return 0;
 }
@@ -217,7 +216,7 @@ static int receive_all(struct gd_stack *stack, uint64_t now)
 {
     int frames = 0;
 
-    for (int i = 0; i < GD_NETIFS; i++)
+    for (int i = 0; i < stack->netif_end; i++)
         if (stack->netifs[i] != NULL)
             frames += gd_netif_receive(stack->netifs[i], 1, now);
     stack->frames += (uint64_t)frames;
@@ -228,7 +227,7 @@ static uint64_t next_deadline(const struct gd_stack *stack, uint64_t now)
 {
     uint64_t next = gd_wheel_next(&stack->wheel);
 
-    for (int i = 0; i < GD_NETIFS; i++) {
+    for (int i = 0; i < stack->netif_end; i++) {
         const struct gd_netif *netif = stack->netifs[i];
         uint64_t at = netif == NULL ? GD_NEVER : netif->port->ops->next(netif->port);
 
@@ -252,7 +251,7 @@ uint64_t gd_stack_poll(struct gd_stack *stack, uint64_t now)
     for (uint32_t round = 0; round < stack->config.burst_rounds && frames > 0; round++) {
         frames = receive_all(stack, now);
         run_output(stack, now);
-        for (int i = 0; i < GD_NETIFS; i++)
+        for (int i = 0; i < stack->netif_end; i++)
             if (stack->netifs[i] != NULL && stack->netifs[i]->ntx > 0)
                 gd_netif_flush(stack->netifs[i], now);
     }
@@ -283,7 +282,7 @@ int gd_stack_unsent(struct gd_stack *stack)
     for (struct gd_list *link = stack->socks.next; link != &stack->socks; link = link->next)
         if (gd_sock_unacked(GD_ENTRY(link, struct gd_sock, all_link)) > 0)
             count++;
-    for (int i = 0; i < GD_NETIFS; i++)
+    for (int i = 0; i < stack->netif_end; i++)
         if (stack->netifs[i] != NULL)
             count += stack->netifs[i]->ntx;
     return count + gd_neigh_waiting(stack);
@@ -310,7 +309,7 @@ uint64_t gd_stack_counter(struct gd_stack *stack, int index)
 
 int gd_stack_port_counters(struct gd_stack *stack, int ifindex, uint64_t *four)
 {
-    const struct gd_netif *netif = find_netif(stack, ifindex);
+    const struct gd_netif *netif = gd_netif_find(stack, ifindex);
 
     if (netif == NULL)
         return -ENODEV;

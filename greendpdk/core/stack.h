@@ -26,7 +26,8 @@ struct gd_stack {
     uint32_t calls; /* live calls since the last poll (port/live.c) */
     uint64_t frames; /* received in all */
 
-    struct gd_netif *netifs[GD_NETIFS]; /* [0] is the loopback */
+    struct gd_netif *netifs[GD_NETIFS]; /* [0] is the loopback; NULL: that slot is free */
+    int netif_end;                      /* no slot from here on is in use: loops end here */
     int nroutes;
     struct gd_route routes[GD_ROUTES]; /* longest prefix first */
     uint64_t generation;               /* moves when a route, address or neighbour goes; never 0 */

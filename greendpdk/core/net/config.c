@@ -32,10 +32,7 @@ void gd_net_changed(struct gd_stack *stack)
 
 struct gd_netif *gd_netif_find(struct gd_stack *stack, int ifindex)
 {
-    for (int i = 0; i < GD_NETIFS; i++)
-        if (stack->netifs[i] && stack->netifs[i]->index == ifindex)
-            return stack->netifs[i];
-    return NULL;
+    return ifindex >= 1 && ifindex <= stack->netif_end ? stack->netifs[ifindex - 1] : NULL;
 }
 
 static struct gd_addr addr_of(const uint8_t *sixteen)

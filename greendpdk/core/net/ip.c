@@ -28,7 +28,7 @@ struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr)
 {
     if (gd_addr_is_loopback(addr))
         return loopback(stack);
-    for (int i = 0; i < GD_NETIFS; i++) {
+    for (int i = 0; i < stack->netif_end; i++) {
         struct gd_netif *netif = stack->netifs[i];
 
         for (int j = 0; netif && j < netif->naddrs; j++)
@@ -41,7 +41,7 @@ struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr)
 /* For 255.255.255.255, groups and links where nothing says which interface: the first that has an address. */
 static struct gd_netif *first_with_address(const struct gd_stack *stack, const struct gd_addr *to)
 {
-    for (int i = 1; i < GD_NETIFS; i++)
+    for (int i = 1; i < stack->netif_end; i++)
         if (stack->netifs[i] && gd_ip_own(stack->netifs[i], to))
             return stack->netifs[i];
     return NULL;

@@ -30,7 +30,7 @@ bool gd_ip4_broadcast(const struct gd_netif *netif, const struct gd_addr *addr)
 
 bool gd_ip4_any_broadcast(const struct gd_stack *stack, const struct gd_addr *addr)
 {
-    for (int i = 0; i < GD_NETIFS; i++)
+    for (int i = 0; i < stack->netif_end; i++)
         if (stack->netifs[i] && gd_ip4_broadcast(stack->netifs[i], addr))
             return true;
     return false;

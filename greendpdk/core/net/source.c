@@ -131,7 +131,7 @@ static const struct gd_addr *source6(const struct gd_stack *stack, const struct 
 {
     struct candidate best = {0};
 
-    for (int i = 0; i < GD_NETIFS; i++) {
+    for (int i = 0; i < stack->netif_end; i++) {
         struct candidate next = {.netif = stack->netifs[i]};
 
         if (!next.netif || (choice->only_out && next.netif != choice->out))
