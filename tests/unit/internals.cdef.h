@@ -100,3 +100,6 @@ void gd_islands_touch(struct gd_islands *islands, uint32_t seq);
 uint32_t gd_islands_join(struct gd_islands *islands, uint32_t seq);
 int gd_islands_report(const struct gd_islands *islands, struct gd_range *blocks, int max);
 void gd_islands_clear(struct gd_islands *islands);
+
+struct gd_allocations { long seen, fail_from, fail_to, failed, live; };
+extern struct gd_allocations gd_allocations;

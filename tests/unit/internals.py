@@ -28,7 +28,10 @@ PREAMBLE = """
 #include "core/util/checksum.h"
 #include "core/util/table.h"
 #include "core/wire/dhcp.h"
+#include "allocations.h"
 """
+# The engine's allocations go by way of allocations.h.
+WRAP = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "free")]
 
 
 def load_file(name: str, path: Path) -> ModuleType:
@@ -60,10 +63,11 @@ def build() -> Path:
     """Return the extension module's file, compiled if need be."""
     maker = load_file("_gd_build", ROOT / "greendpdk" / "_build.py")
     compile_words, link_words = maker.flags(False)
+    link_words = [*link_words, *WRAP]
     compiler = (os.environ.get("CC") or ("ccache gcc" if shutil.which("ccache") else "gcc")).split()
     headers = [path for pattern in ("*.h", "*.def", "*.c") for path in maker.CORE.rglob(pattern)]
     cdef = HERE / "internals.cdef.h"
-    inputs = sorted([*headers, cdef, Path(__file__), ROOT / "greendpdk" / "_build.py"])
+    inputs = sorted([*headers, cdef, HERE / "allocations.h", Path(__file__), ROOT / "greendpdk" / "_build.py"])
     folder = ROOT / "build" / "unit" / digest(inputs, [*compiler, *compile_words, *link_words])
     target = folder / f"{NAME}{sysconfig.get_config_var('EXT_SUFFIX')}"
     if target.exists():
@@ -72,7 +76,8 @@ def build() -> Path:
     work.mkdir(parents=True, exist_ok=True)
     ffi = maker.make(NAME, False, cdef=cdef.read_text(), preamble=PREAMBLE)
     ffi.emit_c_code(str(work / f"{NAME}.c"))
-    words = [*compiler, "-c", "-fPIC", *compile_words, f"-I{ROOT / 'greendpdk'}", f"-I{sysconfig.get_path('include')}"]
+    folders = (ROOT / "greendpdk", HERE, sysconfig.get_path("include"))
+    words = [*compiler, "-c", "-fPIC", *compile_words, *(f"-I{path}" for path in folders)]
     sources = [work / f"{NAME}.c", *maker.sources(False)]
     objects = [str(work / f"{number}.o") for number in range(len(sources))]
     with ThreadPoolExecutor(2) as pool:
