@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original
 
-from greendpdk import _fds, _route
+from greendpdk import _fds, _group, _route
 from greendpdk._address import ANY4, ANY6, LOOPBACK4, LOOPBACK6, is_any
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
@@ -36,8 +36,8 @@ class Endpoint:
     """The shared state; refs counts fds in the table and raw sockets that have none yet."""
 
     __slots__ = (
-        "__weakref__", "_kernel_io", "c", "family", "fds", "id", "k", "options", "poller", "proto", "refs", "scratch",
-        "scratch_size", "settled", "stack", "standin", "thread", "type", "watchers", "writes_shut",
+        "__weakref__", "_kernel_io", "c", "family", "fds", "groups_by_kernel", "id", "k", "options", "poller", "proto",
+        "refs", "scratch", "scratch_size", "settled", "stack", "standin", "thread", "type", "watchers", "writes_shut",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, type: int, proto: int, c: Any = None) -> None:
@@ -55,6 +55,7 @@ class Endpoint:
         self.k: Any = None  # a non-blocking _socket.socket
         self.id = lib.gd_sock_id(c)
         self.settled = False
+        self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
         self.options: list[tuple[Any, ...]] = []
         self.refs = 1
         self.fds: set[int] = set()
@@ -118,11 +119,11 @@ class Endpoint:
     # -- whose it is ------------------------------------------------------------------------------
 
     def settle_bind(self, addr: bytes, port: int, scope: int = 0) -> None:
-        """Bind in the stack, the kernel, or (the wildcard) both; scope is the kernel's."""
-        if not self.settled and not _route.owns(self.stack, addr):
+        """Bind in the stack, the kernel, or (the wildcard and groups) both; scope is the kernel's."""
+        if not self.settled and not _route.owns(self.stack, addr) and not _group.is_group(addr):
             self._to_kernel().bind(self._for_kernel(addr, port, scope))
-        elif is_any(addr) and not self.settled:
-            self._bind_both(addr, port)
+        elif (is_any(addr) or _group.is_group(addr)) and not self.settled:
+            self._bind_both(addr, port, scope)
         else:
             check(lib.gd_sock_bind(self.c, addr, port))
         self.settled = True
@@ -143,7 +144,7 @@ class Endpoint:
         """Tell whether an unconnected datagram to addr goes out of the stack; else there is a kernel half now."""
         if self.c is None or (self.settled and self.k is None and not self._unbound()):
             return self.c is not None
-        if _route.reaches(self.stack, addr):
+        if _group.reaches(self, addr):
             return True
         if self.k is None:
             self.k = self._make_kernel()
@@ -158,16 +159,18 @@ class Endpoint:
         port = ffi.new("uint16_t *")
         return bool(lib.gd_sock_getsockname(self.c, ffi.new("uint8_t[16]"), port) < 0 or port[0] == 0)
 
-    def _bind_both(self, addr: bytes, port: int) -> None:
+    def _bind_both(self, addr: bytes, port: int, scope: int) -> None:
         check(lib.gd_sock_bind(self.c, addr, port))
         room, bound = ffi.new("uint8_t[16]"), ffi.new("uint16_t *")
         for left in range(_BOTH_TRIES, 0, -1):
             check(lib.gd_sock_getsockname(self.c, room, bound))
             kernel = self._make_kernel()
             try:
-                kernel.bind(self._for_kernel(addr, bound[0]))
+                kernel.bind(self._for_kernel(addr, bound[0], scope))
             except OSError as error:
                 kernel.close()
+                if _group.is_group(addr) and error.errno != errno.EADDRINUSE:
+                    return  # on a link that the kernel does not have
                 self._renew()
                 if port or error.errno != errno.EADDRINUSE or left == 1:
                     raise
@@ -194,11 +197,8 @@ class Endpoint:
     def _make_kernel(self) -> _socket.socket:
         kernel = _socket.socket(self.family, self.type, self.proto)
         kernel.setblocking(False)
-        for level, name, value, length in self.options:
-            if value is None:
-                kernel.setsockopt(level, name, None, length)
-            else:
-                kernel.setsockopt(level, name, value)
+        for option in self.options:
+            _group.replay(kernel, option)
         return kernel
 
     def _to_kernel(self) -> _socket.socket:

@@ -13,7 +13,7 @@ import warnings
 from _socket import IPPROTO_TCP, SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
 from typing import Any
 
-from greendpdk import _fds, _sockopt
+from greendpdk import _fds, _group, _sockopt
 from greendpdk._address import kernel_scope, parse, show
 from greendpdk._endpoint import Endpoint, get_ident
 from greendpdk._errors import check
@@ -153,6 +153,10 @@ class RawSocket(RawTransfer):
             end.k.setsockopt(*args)
             return
         option = level, name, value, length = _sockopt.encode(args)
+        if _group.concerns(level, name):
+            _group.setsockopt(end, option)
+            self._done(0)
+            return
         self._done(lib.gd_sock_setsockopt(c, level, name, ffi.NULL if value is None else value, length))
         end.options.append(option)
         if end.k is not None:

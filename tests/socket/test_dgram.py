@@ -7,6 +7,8 @@ import socket as std
 import gevent
 import pytest
 
+GROUP, LOOPBACK = bytes([239, 1, 2, 3]), bytes([127, 0, 0, 1])
+
 
 def test_a_datagram_arrives_whole_with_its_sender(udp):
     a, b = udp
@@ -133,3 +135,78 @@ def test_peek_leaves_the_datagram(udp):
     a.sendto(b"abc", b.getsockname())
     assert b.recvfrom(2, std.MSG_PEEK)[0] == b"ab"
     assert b.recv(10) == b"abc"
+
+
+@pytest.fixture
+def group(net):
+    """Make a member of 239.1.2.3 on the loopback, and a sender to groups there."""
+    sock = net.socket
+    with sock.socket(type=sock.SOCK_DGRAM) as member, sock.socket(type=sock.SOCK_DGRAM) as sender:
+        member.setsockopt(sock.SOL_SOCKET, sock.SO_REUSEADDR, 1)
+        member.bind(("", 0))
+        member.setsockopt(sock.IPPROTO_IP, sock.IP_ADD_MEMBERSHIP, GROUP + LOOPBACK)
+        sender.setsockopt(sock.IPPROTO_IP, sock.IP_MULTICAST_IF, LOOPBACK)
+        member.settimeout(5)
+        yield member, sender
+
+
+def test_member_of_a_group_hears_it(group):
+    member, sender = group
+    sender.sendto(b"all", ("239.1.2.3", member.getsockname()[1]))
+    assert member.recv(10) == b"all"
+
+
+def test_what_goes_by_the_loopback_comes_back_even_without_the_loop(net, group):
+    member, sender = group
+    sender.setsockopt(net.socket.IPPROTO_IP, net.socket.IP_MULTICAST_LOOP, 0)
+    sender.sendto(b"others", ("239.1.2.3", member.getsockname()[1]))
+    assert member.recv(10) == b"others"
+
+
+def test_socket_bound_to_the_group_hears_it_too(net, group):
+    member, sender = group
+    port = member.getsockname()[1]
+    with net.socket.socket(type=net.socket.SOCK_DGRAM) as bound:
+        bound.setsockopt(net.socket.SOL_SOCKET, net.socket.SO_REUSEADDR, 1)
+        bound.bind(("239.1.2.3", port))
+        bound.settimeout(5)
+        sender.sendto(b"all", ("239.1.2.3", port))
+        assert (bound.recv(10), member.recv(10)) == (b"all", b"all")
+        assert bound.getsockname() == ("239.1.2.3", port)
+
+
+def test_errors_of_memberships(net, group):
+    member, _ = group
+    ip, join, leave = net.socket.IPPROTO_IP, net.socket.IP_ADD_MEMBERSHIP, net.socket.IP_DROP_MEMBERSHIP
+    for option, value, error in (
+        (join, GROUP + LOOPBACK, errno.EADDRINUSE),
+        (join, LOOPBACK + LOOPBACK, errno.EINVAL),
+        (join, GROUP, errno.EINVAL),
+        (join, GROUP + bytes([10, 9, 8, 7]), errno.ENODEV),
+        (leave, bytes([239, 9, 9, 9]) + LOOPBACK, errno.EADDRNOTAVAIL),
+        (net.socket.IP_MULTICAST_IF, bytes([10, 9, 8, 7]), errno.EADDRNOTAVAIL),
+    ):
+        with pytest.raises(OSError) as caught:
+            member.setsockopt(ip, option, value)
+        assert caught.value.errno == error
+    member.setsockopt(ip, leave, GROUP + LOOPBACK)
+
+
+def test_options_of_groups_read_as_they_were_set(net, group):
+    _, sender = group
+    sock = net.socket
+    assert sender.getsockopt(sock.IPPROTO_IP, sock.IP_MULTICAST_IF, 4) == LOOPBACK
+    for option, first, second in ((sock.IP_MULTICAST_TTL, 1, 7), (sock.IP_MULTICAST_LOOP, 1, 0)):
+        assert sender.getsockopt(sock.IPPROTO_IP, option) == first
+        sender.setsockopt(sock.IPPROTO_IP, option, second)
+        assert sender.getsockopt(sock.IPPROTO_IP, option) == second
+
+
+def test_longest_datagram_crosses(udp):
+    a, b = udp
+    b.settimeout(5)
+    a.sendto(bytes(65507), b.getsockname())
+    assert b.recv(70000) == bytes(65507)
+    with pytest.raises(OSError) as caught:
+        a.sendto(bytes(65508), b.getsockname())
+    assert caught.value.errno == errno.EMSGSIZE

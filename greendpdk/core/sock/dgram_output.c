@@ -157,11 +157,11 @@ static void loop_back(struct gd_udp *udp, const struct gd_endpoint *to, const vo
 {
     struct gd_endpoint local = {gd_addr_on(&to->addr, 0), to->port}, remote = {udp->src, udp->sock.flow.local.port};
     struct gd_netif *netif = udp->sock.dst.netif;
-    bool group = gd_addr_is_multicast(&to->addr);
+    /* What leaves by Linux's lo comes back by it, whatever IP_MULTICAST_LOOP says. */
+    bool loops = udp->multicast[gd_addr_is_v4(&to->addr) ? 0 : 1].loop || netif->port->caps & GD_CAP_LOOPBACK;
 
-    if (group ? udp->multicast[gd_addr_is_v4(&to->addr) ? 0 : 1].loop && gd_group_member(netif, &local.addr)
-              : udp->to_all)
-        gd_udp_deliver(netif, group ? &local : to, &remote, data, len);
+    if (gd_addr_is_multicast(&to->addr) ? loops && gd_group_member(netif, &local.addr) : udp->to_all)
+        gd_udp_deliver(netif, &local, &remote, data, len);
 }
 
 /* Hop limit 0, and a scope of the interface alone (RFC 4291 2.7): it stays in this host. */
