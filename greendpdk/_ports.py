@@ -54,6 +54,7 @@ class Port:
     ifindex: int  # the stack's number for it, not the kernel's
     c: Any
     rx_fd: int
+    device: str  # as the settings name it: a NIC's PCI address may be shorter there
     wanted: tuple[Interface | str, ...]  # its part of the setting `address`
     tap: tuple[Interface, ...]  # the kernel's end, if it is a net_tap
     stack: Any  # the engine's handle
@@ -169,7 +170,7 @@ def add_route(route: Route, ports: list[Port]) -> None:
 
 def _carries(port: Port, route: Route) -> bool:
     if route.dev is not None:
-        return port.name == route.dev
+        return route.dev in (port.name, port.device)
     return any(route.via in own.network for own in port.addresses)
 
 

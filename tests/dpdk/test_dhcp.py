@@ -169,3 +169,34 @@ def test_names_are_asked_of_the_leases_server(net: Namespace, tmp_path: Path) ->
         print(socket.gethostbyname("name.test"), greendpdk.counters()["udp_in"] > 2)
     """)
     assert said == "198.18.7.99 True"
+
+
+@pytest.mark.needs("ipv6")
+def test_names_are_asked_of_a_server_by_ipv6(net: Namespace, tmp_path: Path) -> None:
+    serve(net, tmp_path, "--address=/name.test/198.18.7.98", "--no-resolv", port=53)
+    said = run(net, """
+        from greendpdk import monkey
+        monkey.patch_all()
+        import socket
+        print(socket.gethostbyname("name.test"), greendpdk.counters()["udp_in"] > 0)
+    """, address="198.18.7.2/24,fd07::2/64", dns="fd07::1")
+    assert said == "198.18.7.98 True"
+
+
+@pytest.mark.needs("ipv6")
+def test_one_port_takes_ipv4_by_dhcp_and_ipv6_from_a_router(net: Namespace, tmp_path: Path) -> None:
+    net.run(["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"])
+    serve(net, tmp_path, "--enable-ra", "--dhcp-range=::,constructor:gd0,ra-only", "--ra-param=gd0,4,600")
+    said = run(net, """
+        stack = greendpdk.start()
+        v4, v6 = (next(own for own in stack.ports[0].addresses if own.version == version) for version in (4, 6))
+        networks = [str(own.network) for own in stack.ports[0].addresses if not own.is_link_local]
+        from greendpdk import socket
+        names = []
+        for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.connect((far, 9))  # by the router of either family
+                names.append(sock.getsockname()[0] in [str(own.ip) for own in stack.ports[0].addresses])
+        print(networks, names)
+    """, address="dhcp,auto", tap_address=f"{KERNEL}/24,fd07::1/64")
+    assert said == "['198.18.7.0/24', 'fd07::/64'] [True, True]"
