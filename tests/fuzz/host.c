@@ -28,6 +28,8 @@ static void on_sent(void *context, const uint8_t *data, uint32_t len)
     if (fault)
         host_fail("the stack sent a bad frame", fault);
     host->sent++;
+    if (len >= 50 && data[23] == IPPROTO_UDP && gd_get16(data + 36) == 67)
+        host->dhcp_xid = gd_get32(data + 46);
     if (peer_hears(&host->witness, data, len))
         return;
     if (host->tell_peer)
@@ -165,7 +167,11 @@ void host_open(struct host *host, uint8_t mode)
     HOST_CHECK(gd_stack_add_address(host->stack, host->ifindex, own.b, 24) == 0);
     HOST_CHECK(gd_stack_add_route(host->stack, everything.b, 0, router.b, host->ifindex) == 0);
     set_neighbour(host, frame_v4(WITNESS), WITNESS);
-    host_poll(host);
+    own = frame_global(OURS);
+    HOST_CHECK(gd_stack_add_address(host->stack, host->ifindex, own.b, 64) == 0);
+    own = frame_link_local(OURS);
+    HOST_CHECK(gd_stack_add_address(host->stack, host->ifindex, own.b, 64) == 0);
+    host_advance(host, 3 * HOST_S); /* duplicate address detection */
     open_witness(host);
     peer_init(&host->peer, PEER, false, 5000, PORT_OPEN);
     host->tell_peer = true;

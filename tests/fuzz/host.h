@@ -34,7 +34,7 @@ struct host {
     uint32_t sent;                     /* frames, in all */
     uint64_t polls, asked;             /* polls; frames put in */
     uint32_t burst, waiting;           /* frames that wait for the next poll, and how many may */
-    bool v6;
+    uint32_t dhcp_xid;                 /* of the last DHCP message */
 };
 
 /* Prints what broke, and aborts. */

@@ -1,7 +1,9 @@
-/* The protocols below TCP over IPv4, and UDP: frames of good will of each, for attack.c to spoil.
- * Called by attack.c; calls host.c, frame.c.
+/* The protocols below TCP over IPv4, and UDP and DHCP: frames of good will of each, for attack.c to spoil.
+ * Called by attack.c; calls host.c, frame.c, scenes_net6.c.
  */
 #include "scene.h"
+
+#include "scenes_net6.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -160,9 +162,69 @@ static uint32_t write_fragment(struct host *host, uint8_t *frame, uint8_t varian
     return at + len;
 }
 
+static void set_dhcp(struct host *host)
+{
+    set_sockets(host);
+    HOST_CHECK(gd_dhcp_start(host->stack, host->ifindex, "fuzz") == 0);
+    host_poll(host);
+}
+
+static uint8_t *put_option(uint8_t *at, uint8_t code, uint32_t value, uint8_t len)
+{
+    at[0] = code;
+    at[1] = len;
+    if (len == 4)
+        gd_put32(at + 2, value);
+    else if (len == 2)
+        gd_put16(at + 2, (uint16_t)value);
+    else
+        at[2] = (uint8_t)value;
+    return at + 2 + len;
+}
+
+/* An answer to the client's last message: an offer, a grant, a refusal; of an address, of ours; short, long, for ever. */
+static uint32_t write_dhcp(struct host *host, uint8_t *frame, uint8_t variant)
+{
+    static const uint8_t types[] = {2, 5, 6, 5};
+    static const uint32_t leases[] = {3600, 60, UINT32_MAX, 0};
+    uint32_t at = frame_ip4(frame, PEER, UINT32_MAX, IPPROTO_UDP, 8 + 300);
+    uint8_t *message = frame + at + 8, *option = message + 240;
+
+    put_udp(frame + at, 67, 68, 300);
+    memset(message, 0, 300);
+    message[0] = 2;
+    message[1] = 1;
+    message[2] = 6;
+    gd_put32(message + 4, host->dhcp_xid);
+    gd_put32(message + 16, 0x0a000000u | (variant & 8 ? OURS : 77));
+    frame_mac(message + 28, OURS);
+    gd_put32(message + 236, 0x63825363u);
+    option = put_option(option, 53, types[variant % 4], 1);
+    option = put_option(option, 54, 0x0a000000u | PEER, 4);
+    option = put_option(option, 51, leases[variant / 4 % 4], 4);
+    option = put_option(option, 1, variant & 4 ? 0xffffff00u : 0xffff0000u, 4);
+    option = put_option(option, 3, 0x0a000000u | ROUTER, 4);
+    option = put_option(option, 6, 0x0a000000u | PEER, 4);
+    option = put_option(option, 26, 1400, 2);
+    *option = 255;
+    return at + 308;
+}
+
 const struct scene scenes_net[] = {
-    {"ether", set_sockets, write_ether},       {"arp", set_sockets, write_arp},   {"ip4", set_sockets, write_ip4},
-    {"udp", set_sockets, write_udp},           {"icmp", set_sockets, write_icmp}, {"igmp", set_sockets, write_igmp},
+    {"ether", set_sockets, write_ether},
+    {"arp", set_sockets, write_arp},
+    {"ip4", set_sockets, write_ip4},
+    {"udp", set_sockets, write_udp},
+    {"icmp", set_sockets, write_icmp},
+    {"igmp", set_sockets, write_igmp},
     {"fragment", set_sockets, write_fragment},
+    {"dhcp", set_dhcp, write_dhcp},
+    {"udp6", set_sockets6, write_udp6},
+    {"extensions", set_sockets6, write_extensions},
+    {"icmp6", set_sockets6, write_icmp6},
+    {"nd", set_sockets6, write_nd},
+    {"ra", set_sockets6, write_ra},
+    {"mld", set_sockets6, write_mld},
+    {"fragment6", set_sockets6, write_fragment6},
 };
 const uint32_t scenes_net_count = sizeof scenes_net / sizeof scenes_net[0];

@@ -23,11 +23,12 @@ static void say(struct host *host, uint8_t flags, uint32_t len)
 
 static void pin_peer(struct host *host)
 {
-    struct gd_addr peer = frame_v4(PEER);
+    struct gd_addr four = frame_v4(PEER), six = frame_global(PEER);
     uint8_t mac[6];
 
     frame_mac(mac, PEER);
-    HOST_CHECK(gd_stack_set_neighbour(host->stack, host->ifindex, peer.b, mac) == 0);
+    HOST_CHECK(gd_stack_set_neighbour(host->stack, host->ifindex, four.b, mac) == 0);
+    HOST_CHECK(gd_stack_set_neighbour(host->stack, host->ifindex, six.b, mac) == 0);
 }
 
 static void set_listen(struct host *host)
@@ -39,6 +40,17 @@ static void set_listen(struct host *host)
     HOST_CHECK(gd_sock_bind(sock, any, HERE) == 0);
     HOST_CHECK(gd_sock_listen(sock, 4) == 0);
     peer_init(&host->peer, PEER, false, THERE, HERE);
+}
+
+static void set_listen6(struct host *host)
+{
+    static const uint8_t any[16];
+    struct gd_sock *sock = host_socket(host, AF_INET6, SOCK_STREAM);
+
+    pin_peer(host);
+    HOST_CHECK(gd_sock_bind(sock, any, HERE) == 0);
+    HOST_CHECK(gd_sock_listen(sock, 4) == 0);
+    peer_init(&host->peer, PEER, true, THERE, HERE);
 }
 
 static void set_syn_sent(struct host *host)
@@ -69,15 +81,27 @@ static void set_half_open(struct host *host)
     say(host, GD_TCP_SYN, 0);
 }
 
-static void set_established(struct host *host)
+static void establish(struct host *host)
 {
     struct gd_sock *sock;
 
-    set_half_open(host);
+    say(host, GD_TCP_SYN, 0);
     say(host, GD_TCP_ACK, 0);
     HOST_CHECK(gd_sock_accept(host->socks[0], &sock) == 0);
     gd_sock_close(host->socks[0]);
     host->socks[0] = sock;
+}
+
+static void set_established(struct host *host)
+{
+    set_listen(host);
+    establish(host);
+}
+
+static void set_established6(struct host *host)
+{
+    set_listen6(host);
+    establish(host);
 }
 
 /* The same from the other side, with data under way both ways. */
@@ -182,5 +206,7 @@ const struct scene scenes_tcp[] = {
     {"closing", set_closing, write_next},
     {"last-ack", set_last_ack, write_next},
     {"time-wait", set_time_wait, write_next},
+    {"listen6", set_listen6, write_next},
+    {"established6", set_established6, write_next},
 };
 const uint32_t scenes_tcp_count = sizeof scenes_tcp / sizeof scenes_tcp[0];
