@@ -278,12 +278,12 @@ const char *frame_fault(const uint8_t *frame, uint32_t len, uint32_t mtu)
 
 bool frame_names(const uint8_t *frame, uint32_t len, uint8_t number)
 {
-    const uint8_t four[4] = {10, 0, 0, number}, tail[8] = {0, 0, 0, 0, 0, 0, 0, number};
+    const uint8_t four[3] = {10, 0, 0}, tail[7] = {0};
 
-    for (uint32_t i = FRAME_ETHER; i + 4 <= len; i++) {
-        if (memcmp(frame + i, four, 4) == 0)
-            return true;
-        if (i + 8 <= len && memcmp(frame + i, tail, 8) == 0)
+    for (uint32_t i = FRAME_ETHER + 3; i < len; i++) {
+        if (frame[i] != number)
+            continue;
+        if (memcmp(frame + i - 3, four, 3) == 0 || memcmp(frame + i - 7, tail, 7) == 0)
             return true;
     }
     return false;

@@ -18,7 +18,7 @@ from types import ModuleType
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 KEPT = ROOT / "build" / "fuzz"
-COMMON = ["alloc.c", "attack.c", "box.c", "calls.c", "frame.c", "host.c", "pair.c", "pair_calls.c", "peer.c",
+COMMON = ["alloc.c", "attack.c", "box.c", "calls.c", "check.c", "frame.c", "host.c", "pair.c", "pair_calls.c", "peer.c",
           "scenes_net.c", "scenes_net6.c", "scenes_tcp.c"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]  # the harness's; the engine is checked where it is built
 # UBSan reports go on unless told otherwise: a report is a failure here.
@@ -46,7 +46,9 @@ def kind(name: str) -> Kind:
     if name == "asan":
         return Kind(name, gcc, tuple(SANITIZE), tuple(SANITIZE))
     clang = tuple(os.environ.get("FUZZ_CC", "clang").split())
-    return Kind(name, clang, (*SANITIZE, "-fsanitize=fuzzer-no-link"), (*SANITIZE, "-fsanitize=fuzzer"))
+    # Comparisons are not traced: inputs are steps and not texts to be guessed, and it doubles the time.
+    coverage = ("-fsanitize=fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp")
+    return Kind(name, clang, tuple(SANITIZE), (*SANITIZE, "-fsanitize=fuzzer"), coverage)
 
 
 def load_maker() -> ModuleType:

@@ -185,6 +185,7 @@ void host_check_caps(const struct host *host)
     HOST_CHECK(stack->nrequests <= stack->config.syn_cap);
     HOST_CHECK(stack->ntime_waits <= stack->config.time_wait_cap);
     HOST_CHECK(stack->neigh_count <= GD_NEIGHS);
+    host_check_sockets(stack);
 }
 
 /* The peer acknowledges what it has heard, and the clock goes on a little. */

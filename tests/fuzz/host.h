@@ -68,6 +68,8 @@ struct gd_sock *host_socket(struct host *host, int domain, int type);
 void host_add(struct host *host, struct gd_sock *sock);
 /* Memory and tables within their caps, now. */
 void host_check_caps(const struct host *host);
+/* Every socket is consistent, and nothing hangs (check.c). */
+void host_check_sockets(const struct gd_stack *stack);
 /* The witness moves data both ways. */
 void host_check_witness(struct host *host);
 /* One call of one socket, as the input says (calls.c). */

@@ -54,6 +54,12 @@ static uint64_t poll_both(struct pair *pair)
     return first < second ? first : second;
 }
 
+static void check(const struct pair *pair)
+{
+    for (int side = 0; side < 2; side++)
+        host_check_sockets(pair->sides[side].stack);
+}
+
 void pair_advance(struct pair *pair, uint64_t ns)
 {
     uint64_t target = pair->now + ns, budget = 10000 + ns / HOST_S * 2000;
@@ -66,6 +72,7 @@ void pair_advance(struct pair *pair, uint64_t ns)
     }
     pair->now = target;
     poll_both(pair);
+    check(pair);
 }
 
 static void release(struct pair *pair)
@@ -128,6 +135,7 @@ void pair_deliver(struct pair *pair, int side, struct input *in)
         pass(pair, side, frame.data, frame.len);
     free(frame.data);
     poll_both(pair);
+    check(pair);
 }
 
 void pair_starve(struct pair *pair, int side, struct input *in)
