@@ -174,7 +174,7 @@ void attack(const struct scene *scenes, uint32_t count, const uint8_t *data, siz
     uint8_t mode = input_8(&in);
     struct host host;
 
-    host_open(&host, mode & (HOST_SMALL | HOST_NO_CSUM));
+    host_open(&host, mode);
     if (scene->set)
         scene->set(&host);
     host_poll(&host);

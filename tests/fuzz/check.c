@@ -35,7 +35,8 @@ static void check_numbers(const struct gd_tcb *tcb)
     HOST_CHECK(tcb->snd_nxt - tcb->snd_una <= tcb->snd.len + 2); /* SYN and FIN take a number, no byte */
     HOST_CHECK(gd_seq_le(tcb->rcv_nxt, tcb->rcv_adv));
     HOST_CHECK((tcb->state & GD_SYNCHRONIZED) == 0 || tcb->mss > 0);
-    HOST_CHECK((tcb->state & GD_SYNCHRONIZED) == 0 || tcb->recovery != GD_OPEN || tcb->cwnd > 0); /* PRR may ask for 0 */
+    HOST_CHECK((tcb->state & GD_SYNCHRONIZED) == 0 || tcb->recovery != GD_OPEN ||
+               tcb->cwnd > 0); /* PRR may ask for 0 */
     HOST_CHECK(tcb->rto >= GD_TCP_RTO_MIN && tcb->rto <= GD_TCP_RTO_MAX);
 }
 

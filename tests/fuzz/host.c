@@ -156,6 +156,10 @@ void host_open(struct host *host, uint8_t mode)
         config.syn_cap = 2;
         config.time_wait_ms = 500;
     }
+    if (mode & HOST_ECN)
+        config.ecn = GD_ECN_ASK;
+    if (mode & HOST_COOKIES)
+        config.syn_cookies = GD_COOKIES_ALWAYS;
     host->now = 1000 * HOST_S;
     HOST_CHECK(gd_stack_new(&config, host->now, &host->stack) == 0);
     frame_mac(mac, OURS);

@@ -45,6 +45,8 @@ _Noreturn void host_fail(const char *what, const char *detail);
 enum {
     HOST_SMALL = 1,     /* caps so low that they are reached */
     HOST_NO_CSUM = 2,   /* the port claims to have checked */
+    HOST_ECN = 16,      /* asks for ECN too */
+    HOST_COOKIES = 32,  /* each SYN gets a cookie */
 };
 void host_open(struct host *host, uint8_t mode);
 /* Ends everything: sockets closed, time passed, all counts at zero, the witness alive to the last. */

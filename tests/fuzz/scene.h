@@ -1,5 +1,6 @@
 /* What the frame targets attack: a scene is a state of the host, and frames that belong there.
- * Included by scenes_net.c, scenes_tcp.c and the targets. A new protocol is one more row of a table.
+ * Included by scenes_net.c, scenes_tcp.c and the targets. A new protocol is one more row at a
+ * table's end: the inputs of the corpus name rows by number.
  */
 #ifndef FUZZ_SCENE_H
 #define FUZZ_SCENE_H

@@ -27,6 +27,14 @@ static void set_sockets(struct host *host)
     HOST_CHECK(gd_sock_listen(listener, 4) == 0);
 }
 
+static void set_group(struct host *host)
+{
+    const uint8_t request[8] = {GROUP >> 24, GROUP >> 16 & 255, GROUP >> 8 & 255, GROUP & 255, 10, 0, 0, OURS};
+
+    set_sockets(host);
+    HOST_CHECK(gd_sock_setsockopt(host->socks[0], IPPROTO_IP, IP_ADD_MEMBERSHIP, request, sizeof request) == 0);
+}
+
 static uint32_t write_ether(struct host *host, uint8_t *frame, uint8_t variant)
 {
     static const uint16_t types[] = {0x0800, 0x0806, 0x86dd, 0x8100, 0x88cc, 0x0026};
@@ -165,6 +173,7 @@ static uint32_t write_fragment(struct host *host, uint8_t *frame, uint8_t varian
 static void set_dhcp(struct host *host)
 {
     set_sockets(host);
+    gd_dhcp_stop(host->stack, host->ifindex); /* of the storm's last scene */
     HOST_CHECK(gd_dhcp_start(host->stack, host->ifindex, "fuzz") == 0);
     host_poll(host);
 }
@@ -182,7 +191,8 @@ static uint8_t *put_option(uint8_t *at, uint8_t code, uint32_t value, uint8_t le
     return at + 2 + len;
 }
 
-/* An answer to the client's last message: an offer, a grant, a refusal; of an address, of ours; short, long, for ever. */
+/* An answer to the client's last message: an offer, a grant, a refusal; of an address, of ours; short, long, for ever.
+ */
 static uint32_t write_dhcp(struct host *host, uint8_t *frame, uint8_t variant)
 {
     static const uint8_t types[] = {2, 5, 6, 5};
@@ -216,7 +226,7 @@ const struct scene scenes_net[] = {
     {"ip4", set_sockets, write_ip4},
     {"udp", set_sockets, write_udp},
     {"icmp", set_sockets, write_icmp},
-    {"igmp", set_sockets, write_igmp},
+    {"igmp", set_group, write_igmp},
     {"fragment", set_sockets, write_fragment},
     {"dhcp", set_dhcp, write_dhcp},
     {"udp6", set_sockets6, write_udp6},
@@ -224,7 +234,7 @@ const struct scene scenes_net[] = {
     {"icmp6", set_sockets6, write_icmp6},
     {"nd", set_sockets6, write_nd},
     {"ra", set_sockets6, write_ra},
-    {"mld", set_sockets6, write_mld},
+    {"mld", set_group6, write_mld},
     {"fragment6", set_sockets6, write_fragment6},
 };
 const uint32_t scenes_net_count = sizeof scenes_net / sizeof scenes_net[0];

@@ -35,6 +35,16 @@ void set_sockets6(struct host *host)
     HOST_CHECK(gd_sock_listen(listener, 4) == 0);
 }
 
+void set_group6(struct host *host)
+{
+    struct ipv6_mreq request = {.ipv6mr_interface = (unsigned)host->ifindex};
+    struct gd_addr group = frame_group6(0x42);
+
+    set_sockets6(host);
+    memcpy(&request.ipv6mr_multiaddr, group.b, sizeof group.b);
+    gd_sock_setsockopt(host->socks[0], IPPROTO_IPV6, IPV6_JOIN_GROUP, &request, sizeof request);
+}
+
 static uint32_t put_udp(uint8_t *udp, uint16_t to, uint32_t len)
 {
     gd_put16(udp, 5000);

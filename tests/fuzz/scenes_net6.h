@@ -4,6 +4,7 @@
 #include "scene.h"
 
 void set_sockets6(struct host *host);
+void set_group6(struct host *host);
 uint32_t write_udp6(struct host *host, uint8_t *frame, uint8_t variant);
 uint32_t write_extensions(struct host *host, uint8_t *frame, uint8_t variant);
 uint32_t write_icmp6(struct host *host, uint8_t *frame, uint8_t variant);
