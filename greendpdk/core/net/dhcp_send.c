@@ -104,7 +104,7 @@ static void send_to_all(struct gd_dhcp *dhcp, enum gd_dhcp_type type, const stru
     struct gd_frame *frame = gd_netif_alloc(netif);
     uint8_t *l3, *l4;
     uint32_t len;
-    uint64_t sum;
+    uint16_t sum;
 
     if (!frame)
         return; /* counted; the next try has another */
@@ -117,8 +117,8 @@ static void send_to_all(struct gd_dhcp *dhcp, enum gd_dhcp_type type, const stru
     l4 = l3 + GD_IP4_HEADER;
     len = GD_UDP_HEADER + write_message(dhcp, type, l4 + GD_UDP_HEADER, now);
     write_udp(l4, len - GD_UDP_HEADER);
-    sum = gd_ip_pseudo(&ip.src, &ip.dst, IPPROTO_UDP, len);
-    gd_put16(l4 + 6, gd_checksum_finish(gd_checksum_add(sum, l4, len)));
+    sum = gd_checksum_finish(gd_checksum_add(gd_ip_pseudo(&ip.src, &ip.dst, IPPROTO_UDP, len), l4, len));
+    gd_put16(l4 + 6, sum == 0 ? 0xffff : sum); /* 0 would say "none" (RFC 768) */
     ip.total_len = GD_IP4_HEADER + len;
     gd_ip4_write(l3, &ip, (uint16_t)gd_random_next(&netif->stack->random));
     gd_put16(l3 + 10, gd_checksum_finish(gd_checksum_add(0, l3, GD_IP4_HEADER)));
