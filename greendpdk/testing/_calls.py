@@ -158,7 +158,8 @@ class Calls:
     # -- opening ------------------------------------------------------------------------------
     def _do_socket(self, domain: Expr, type: Expr, protocol: Expr) -> Attempt:
         def attempt() -> int:
-            self.made = self.player.host.socket(constant(type) & 15)
+            family = socket.AF_INET6 if self.player.setup.is_6 else socket.AF_INET
+            self.made = self.player.host.socket(constant(type) & 15, family)
             return 0
 
         return attempt

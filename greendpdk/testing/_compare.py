@@ -21,7 +21,12 @@ from greendpdk.testing._setup import Setup
 from greendpdk.testing.segment import ACK, SYN, Arp, Frame, Icmp, Ip, Tcp, Udp, build_ip, parse_ip
 from greendpdk.testing.wire import MAC_A, MAC_B
 
-QUOTED = 28  # bytes of a packet that an ICMP error quotes: IP header and eight (RFC 792)
+QUOTED = 8  # bytes behind the IP header that an ICMP error quotes (RFC 792)
+# ICMPv6's types and codes for ICMP's (RFC 4443, by what Linux makes of each).
+ICMP6_OF = {
+    (3, 0): (1, 0), (3, 1): (1, 3), (3, 2): (4, 1), (3, 3): (1, 4), (3, 4): (2, 0), (3, 13): (1, 1),
+    (11, 0): (3, 0), (11, 1): (3, 1), (12, 0): (4, 0), (8, 0): (128, 0), (0, 0): (129, 0),
+}  # fmt: skip
 
 
 class Comparer:
@@ -73,9 +78,9 @@ class Comparer:
             flow = self._inbound_flow(fields)
             layer = Udp(flow.remote_port, flow.local_port, pattern(0, what.length))
         elif isinstance(what, UnreachableLine):
-            layer = Icmp(what.type, what.code, what.mtu, self._quote(what, self._inbound_flow(fields)))
+            layer = self._icmp(what.type, what.code, what.mtu, self._quote(what, self._inbound_flow(fields)))
         else:
-            layer = Icmp(0 if what.reply else 8, 0, what.ident << 16 | what.seq, pattern(0, what.length))
+            layer = self._icmp(0 if what.reply else 8, 0, what.ident << 16 | what.seq, pattern(0, what.length))
         ip = Ip(
             setup.remote_ip,
             setup.local_ip,
@@ -87,6 +92,12 @@ class Comparer:
         )
         return Frame(MAC_A, MAC_B, ip)
 
+    def _icmp(self, kind: int, code: int, rest: int, payload: bytes) -> Icmp:
+        """Make a message of the script's family from ICMP's numbers."""
+        if self.setup.is_6:
+            kind, code = ICMP6_OF[kind, code]
+        return Icmp(kind, code, rest, payload)
+
     def _quote(self, what: UnreachableLine, flow: Flow) -> bytes:
         layer: Tcp | Udp
         if what.seq is None:
@@ -94,7 +105,8 @@ class Comparer:
         else:
             seq = what.seq + (flow.local_shift or 0)
             layer = Tcp(flow.local_port, flow.remote_port, seq % 2**32, flags=ACK, payload=bytes(what.length))
-        return build_ip(Ip(self.setup.local_ip, self.setup.remote_ip, layer))[:QUOTED]
+        header = 40 if self.setup.is_6 else 20
+        return build_ip(Ip(self.setup.local_ip, self.setup.remote_ip, layer))[: header + QUOTED]
 
     def inbound_text(self, line: PacketLine) -> str:
         """Return how an inbound line reads in the log."""
@@ -141,7 +153,7 @@ class Comparer:
             wrong = [] if same else [f"payload: {what.length} bytes expected, {len(layer.payload)} or others sent"]
             return self._port_differences(line, self._outbound_flow(line, layer)) + wrong
         if isinstance(what, EchoLine) and isinstance(layer, Icmp):
-            want = Icmp(0 if what.reply else 8, 0, what.ident << 16 | what.seq, pattern(0, what.length))
+            want = self._icmp(0 if what.reply else 8, 0, what.ident << 16 | what.seq, pattern(0, what.length))
             return [] if layer == want else [f"{want} expected, {layer} sent"]
         if isinstance(what, UnreachableLine) and isinstance(layer, Icmp):
             return self._unreachable_differences(what, line.fields, layer)
@@ -156,14 +168,15 @@ class Comparer:
         return []
 
     def _unreachable_differences(self, what: UnreachableLine, fields: Fields, layer: Icmp) -> list[str]:
-        if (layer.type, layer.code, layer.rest & 0xFFFF) != (3, what.code, what.mtu):
+        want = self._icmp(3, what.code, what.mtu, b"")
+        if (layer.type, layer.code, layer.rest & 0xFFFF) != (want.type, want.code, want.rest):
             return [f"type 3 code {what.code} mtu {what.mtu} expected, {layer} sent"]
         errors: list[str] = []
         quote = parse_ip(layer.payload, errors, quoted=True)
         flow = self._inbound_flow(fields)
         inner = quote.layer
-        want = (self.setup.remote_ip, self.setup.local_ip, flow.remote_port, flow.local_port)
-        if not isinstance(inner, Tcp | Udp) or (quote.src, quote.dst, inner.sport, inner.dport) != want:
+        ends = (self.setup.remote_ip, self.setup.local_ip, flow.remote_port, flow.local_port)
+        if not isinstance(inner, Tcp | Udp) or (quote.src, quote.dst, inner.sport, inner.dport) != ends:
             errors.append(f"it quotes {quote}")
         return errors
 

@@ -21,7 +21,7 @@ from greendpdk.testing._packet import PacketLine
 from greendpdk.testing._setup import Setup
 from greendpdk.testing.clock import US, Clock, S
 from greendpdk.testing.endpoint import address_to_c
-from greendpdk.testing.segment import Arp, Frame, build, parse
+from greendpdk.testing.segment import Arp, Frame, Icmp, Ip, build, parse
 from greendpdk.testing.wire import MAC_A, MAC_B, TURNS, Host
 
 ROOM = 65536
@@ -30,6 +30,14 @@ TIME_WAIT = 61 * S  # the engine's 60 s, and a tick
 
 class ScriptError(AssertionError):
     """The stack did not do what the script says."""
+
+
+def is_discovery(body: object) -> bool:
+    """Tell whether it is what a host says of IPv6 by itself: neighbour discovery, MLD."""
+    layer = body.layer if isinstance(body, Ip) and body.is_6 else None
+    if isinstance(body, Ip) and isinstance(layer, bytes):  # behind a hop-by-hop header
+        return body.proto == 0
+    return isinstance(layer, Icmp) and layer.type >= 130
 
 
 @dataclass(frozen=True)
@@ -67,8 +75,8 @@ class Player:
         self.far = ends[1]
         self._room = ffi.new("uint8_t[]", ROOM)
         self.host.attach(ends[0], setup.local_ip, setup.prefix_length)
-        gateway = address_to_c(setup.gateway_ip)
-        check(lib.gd_stack_add_route(self.host.c, address_to_c("0.0.0.0"), 0, gateway, self.host.ifindex))
+        gateway, everywhere = address_to_c(setup.gateway_ip), address_to_c("::" if setup.is_6 else "0.0.0.0")
+        check(lib.gd_stack_add_route(self.host.c, everywhere, 0, gateway, self.host.ifindex))
         if not setup.arp:
             check(lib.gd_stack_set_neighbour(self.host.c, self.host.ifindex, gateway, MAC_B))
 
@@ -118,7 +126,7 @@ class Player:
         """Take what has been sent."""
         while (count := lib.gd_pipe_take(self.far, self._room, ROOM, self.clock.now)) >= 0:
             frame = parse(bytes(ffi.buffer(self._room, count)))
-            if isinstance(frame.body, Arp) and not self.setup.arp:
+            if not self.setup.arp and (isinstance(frame.body, Arp) or is_discovery(frame.body)):
                 continue
             self.sent.append(Sent(self.clock.now, frame))
 
@@ -157,6 +165,10 @@ class Player:
         """Play everything; ScriptError says what went wrong."""
         try:
             self.poll()
+            if self.setup.is_6:  # until the address is known to be nobody else's
+                began = self.clock.now
+                self.pass_time(began + 3 * S)
+                self.clock.start += self.clock.now - began
             if not self.setup.arp:
                 self.sent.clear()
             for statement in self.script.statements:

@@ -14,6 +14,13 @@ ENGINE = (
     "burst_rounds", "ecn",
 )  # fmt: skip
 
+# What --ip_version=ipv6 changes, as packetdrill's: the MTU leaves room for the longer header, so that segments are the
+# same.
+IPV6: Mapping[str, int | str | bool] = {
+    "local_ip": "fd3d:a0b:17d6::1", "remote_ip": "fd3d:fa7b:d17d::1", "gateway_ip": "fd3d:a0b:17d6::2",
+    "prefix_length": 64, "mtu": 1520,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -53,7 +60,14 @@ class Setup:
             else:
                 values[key] = int(text, 0) if kinds[key] == "int" else text
         values.update(given)
-        setup = cls(engine=engine, **values)  # type: ignore[arg-type]
-        if setup.ip_version != "ipv4":
-            raise ValueError(f"--ip_version={setup.ip_version}: only ipv4 is offered")
-        return setup
+        version = values.get("ip_version", "ipv4")
+        if version not in ("ipv4", "ipv6"):
+            raise ValueError(f"--ip_version={version}: ipv4 and ipv6 are offered")
+        if version == "ipv6":
+            values = {**IPV6, **values}
+        return cls(engine=engine, **values)  # type: ignore[arg-type]
+
+    @property
+    def is_6(self) -> bool:
+        """Tell the family."""
+        return self.ip_version == "ipv6"

@@ -36,12 +36,14 @@ def address_from_c(raw: bytes) -> str:
 class Endpoint:
     """One socket. It must be closed by close(), or dies with its host."""
 
-    def __init__(self, host: Host, type: int = socket.SOCK_STREAM, c: Any = None) -> None:
+    def __init__(
+        self, host: Host, type: int = socket.SOCK_STREAM, c: Any = None, family: int = socket.AF_INET
+    ) -> None:
         self.host = host
         self.type = type
         if c is None:
             out = ffi.new("struct gd_sock **")
-            check(lib.gd_sock_new(host.c, socket.AF_INET, type, out))
+            check(lib.gd_sock_new(host.c, family, type, out))
             c = out[0]
         self._c = c
         host.endpoints.append(self)

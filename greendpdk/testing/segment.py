@@ -1,4 +1,4 @@
-"""Build frames from values and take them apart again: Ethernet, ARP, IPv4, TCP, UDP, ICMP.
+"""Build frames from values and take them apart again: Ethernet, ARP, IPv4, IPv6, TCP, UDP, ICMP.
 
 Called by script.py's parts and by tests that speak to a stack in raw frames; calls nothing of greendpdk,
 so that the engine's own wire code is checked against other code.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 ETH_IP4 = 0x0800
 ETH_ARP = 0x0806
-ICMP, TCP, UDP = 1, 6, 17
+ETH_IP6 = 0x86DD
+ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 FLAG_LETTERS = (("S", SYN), ("F", FIN), ("R", RST), ("P", PSH), (".", ACK), ("U", URG), ("E", ECE), ("W", CWR))
 BROADCAST = b"\xff" * 6
@@ -32,13 +33,13 @@ def checksum(data: bytes) -> int:
 
 
 def address_bytes(text: str) -> bytes:
-    """Return the four bytes of a dotted quad."""
-    return ipaddress.IPv4Address(text).packed
+    """Return the four bytes of a dotted quad, or the sixteen of an IPv6 address."""
+    return ipaddress.ip_address(text).packed
 
 
-def address_text(four: bytes) -> str:
-    """Return the dotted quad of four bytes."""
-    return str(ipaddress.IPv4Address(four))
+def address_text(packed: bytes) -> str:
+    """Return the text of four bytes, or of sixteen."""
+    return str(ipaddress.ip_address(packed))
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ class Arp:
 
 @dataclass(frozen=True)
 class Ip:
-    """An IPv4 packet. bad_checksum: wrong on purpose, "ip" or "l4"."""
+    """A packet of either family, as its addresses are. bad_checksum: wrong on purpose, "ip" or "l4".
+
+    In IPv6 ttl is the hop limit, tos the traffic class, ident the flow label, and df always true.
+    """
 
     src: str
     dst: str
@@ -122,6 +126,11 @@ class Ip:
     ident: int = 0
     df: bool = True
     bad_checksum: str = ""
+
+    @property
+    def is_6(self) -> bool:
+        """Tell the family."""
+        return ":" in self.src
 
 
 @dataclass(frozen=True)
@@ -222,7 +231,8 @@ def _parse_option(kind: int, body: bytes) -> Option:
 
 
 def _pseudo(ip: Ip, proto: int, length: int) -> bytes:
-    return address_bytes(ip.src) + address_bytes(ip.dst) + struct.pack("!BBH", 0, proto, length)
+    tail = struct.pack("!II", length, proto) if ip.is_6 else struct.pack("!BBH", 0, proto, length)
+    return address_bytes(ip.src) + address_bytes(ip.dst) + tail
 
 
 def _build_layer(ip: Ip) -> tuple[int, bytes]:
@@ -247,6 +257,8 @@ def _build_layer(ip: Ip) -> tuple[int, bytes]:
         return UDP, _with_checksum(ip, UDP, head + layer.payload, 6)
     if isinstance(layer, Icmp):
         data = struct.pack("!BBHI", layer.type, layer.code, 0, layer.rest) + layer.payload
+        if ip.is_6:
+            return ICMP6, _with_checksum(ip, ICMP6, data, 2)
         value = checksum(data) ^ (0x5555 if ip.bad_checksum == "l4" else 0)
         return ICMP, data[:2] + struct.pack("!H", value) + data[4:]
     return ip.proto, layer
@@ -264,6 +276,9 @@ def _with_checksum(ip: Ip, proto: int, data: bytes, at: int) -> bytes:
 def build_ip(ip: Ip) -> bytes:
     """Return the packet's bytes, checksums filled in."""
     proto, data = _build_layer(ip)
+    if ip.is_6:
+        head = struct.pack("!IHBB", 6 << 28 | ip.tos << 20 | ip.ident, len(data), proto, ip.ttl)
+        return head + address_bytes(ip.src) + address_bytes(ip.dst) + data
     head = struct.pack(
         "!BBHHHBBH4s4s",
         0x45,
@@ -285,7 +300,7 @@ def build(frame: Frame) -> bytes:
     """Return the frame's bytes."""
     body = frame.body
     if isinstance(body, Ip):
-        return frame.dst + frame.src + struct.pack("!H", ETH_IP4) + build_ip(body)
+        return frame.dst + frame.src + struct.pack("!H", ETH_IP6 if body.is_6 else ETH_IP4) + build_ip(body)
     if isinstance(body, Arp):
         data = struct.pack("!HHBBH", 1, ETH_IP4, 6, 4, body.op)
         data += body.sender_mac + address_bytes(body.sender) + body.target_mac + address_bytes(body.target)
@@ -298,7 +313,7 @@ def parse(data: bytes) -> Frame:
     dst, src, ethertype = data[:6], data[6:12], int.from_bytes(data[12:14], "big")
     errors: list[str] = []
     body: Ip | Arp | bytes = data[14:]
-    if ethertype == ETH_IP4:
+    if ethertype in (ETH_IP4, ETH_IP6):
         body = parse_ip(data[14:], errors)
     elif ethertype == ETH_ARP and len(data) >= 42:
         op = int.from_bytes(data[20:22], "big")
@@ -308,20 +323,32 @@ def parse(data: bytes) -> Frame:
 
 def parse_ip(data: bytes, errors: list[str], quoted: bool = False) -> Ip:
     """Take a packet apart; quoted: it is what an ICMP error quotes, so it may be cut short."""
+    shell, head, total = (_parse_ip6 if data[0] >> 4 == 6 else _parse_ip4)(data, errors)
+    if total > len(data) and not quoted:
+        errors.append(f"IP length {total} > {len(data)}")
+    proto, l4 = shell.proto, data[head:total]
+    if not quoted:
+        covered = l4 if proto == ICMP else _pseudo(shell, proto, len(l4)) + l4
+        none = proto == UDP and l4[6:8] == b"\0\0" and not shell.is_6
+        if proto in (ICMP, TCP, UDP, ICMP6) and checksum(covered) != 0 and not none:
+            errors.append("transport checksum")
+    return replace(shell, layer=_parse_layer(proto, l4))
+
+
+def _parse_ip4(data: bytes, errors: list[str]) -> tuple[Ip, int, int]:
+    """Return the header, its length, and that of the whole."""
     _, tos, total, ident, fragment, ttl, proto, _, src, dst = struct.unpack("!BBHHHBBH4s4s", data[:20])
     head = (data[0] & 15) * 4
     if checksum(data[:head]) != 0:
         errors.append("IP checksum")
-    if total > len(data) and not quoted:
-        errors.append(f"IP length {total} > {len(data)}")
-    l4 = data[head:total]
     shell = Ip(address_text(src), address_text(dst), b"", proto, ttl, tos, ident, bool(fragment & 0x4000))
-    if not quoted:
-        covered = l4 if proto == ICMP else _pseudo(shell, proto, len(l4)) + l4
-        if proto in (ICMP, TCP, UDP) and checksum(covered) != 0 and not (proto == UDP and l4[6:8] == b"\0\0"):
-            errors.append("transport checksum")
-    layer = _parse_layer(proto, l4)
-    return Ip(shell.src, shell.dst, layer, proto, ttl, tos, ident, shell.df)
+    return shell, head, total
+
+
+def _parse_ip6(data: bytes, errors: list[str]) -> tuple[Ip, int, int]:
+    first, length, proto, ttl = struct.unpack("!IHBB", data[:8])
+    src, dst = address_text(data[8:24]), address_text(data[24:40])
+    return Ip(src, dst, b"", proto, ttl, first >> 20 & 255, first & 0xFFFFF), 40, 40 + length
 
 
 def _parse_layer(proto: int, l4: bytes) -> Tcp | Udp | Icmp | bytes:
@@ -335,6 +362,6 @@ def _parse_layer(proto: int, l4: bytes) -> Tcp | Udp | Icmp | bytes:
     if proto == UDP and len(l4) >= 8:
         sport, dport, length = struct.unpack("!HHH", l4[:6])
         return Udp(sport, dport, l4[8:length])
-    if proto == ICMP and len(l4) >= 8:
+    if proto in (ICMP, ICMP6) and len(l4) >= 8:
         return Icmp(l4[0], l4[1], int.from_bytes(l4[4:8], "big"), l4[8:])
     return l4

@@ -87,9 +87,9 @@ class Host:
         """Run one turn; return the next deadline."""
         return int(lib.gd_stack_poll(self.c, self.clock.now))
 
-    def socket(self, type: int = socket.SOCK_STREAM) -> Endpoint:
+    def socket(self, type: int = socket.SOCK_STREAM, family: int = socket.AF_INET) -> Endpoint:
         """Make a socket."""
-        return Endpoint(self, type)
+        return Endpoint(self, type, family=family)
 
     def listener(self, port: int = 80, backlog: int = 128) -> Endpoint:
         """Make a listening socket."""

@@ -178,9 +178,9 @@ class Kernel:
                       f"route add default via {gateway} dev tun0"):
             subprocess.run(["ip", *words.split()], check=True)
 
-    def socket(self, type: int) -> KernelSocket:
+    def socket(self, type: int, family: int = socket.AF_INET) -> KernelSocket:
         """Make a socket; CUBIC is our default, whatever this machine's is."""
-        sock = socket.socket(socket.AF_INET, type)
+        sock = socket.socket(family, type)
         if type == socket.SOCK_STREAM:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
         return KernelSocket(sock)

@@ -29,15 +29,13 @@ void gd_tcp_update_mss(struct gd_tcb *tcb)
 
 void gd_tcp_take_options(struct gd_tcb *tcb, const struct gd_tcp_options *options, uint64_t now)
 {
-    uint32_t mss_default = gd_tcp_mss_default(&tcb->sock.flow.remote.addr);
-
-    tcb->peer_mss = options->has_mss ? options->mss : mss_default;
+    tcb->peer_mss = options->has_mss ? options->mss : gd_tcp_mss_default(&tcb->sock.flow.remote.addr);
     tcb->wscale_ok = options->has_wscale;
     tcb->snd_wscale = options->has_wscale ? options->wscale : 0;
     tcb->rcv_wscale = options->has_wscale ? tcb->rcv_wscale : 0;
     tcb->ts_ok = options->has_ts;
     tcb->sack_ok = options->sack_ok;
-    tcb->rcv_mss = mss_default; /* until a larger one is seen */
+    tcb->rcv_mss = GD_TCP_MSS_DEFAULT; /* until a larger one is seen; as Linux, over IPv6 too */
     if (options->has_ts) {
         tcb->ts_recent = options->tsval;
         tcb->ts_recent_at = now;
