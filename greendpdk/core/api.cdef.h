@@ -40,6 +40,7 @@ struct gd_config {
     uint32_t time_wait_ms;   /* 0: 60,000 as Linux */
     uint32_t delayed_ack_ms; /* 0: 40 as Linux */
     uint32_t burst_rounds;   /* receive bursts in one poll, each port; 0: 8 */
+    uint32_t orphan_cap;     /* connections that go on after close; 0: 65,536 */
     uint32_t ecn;            /* GD_ECN_; 0: GD_ECN_ANSWER, as Linux */
 };
 

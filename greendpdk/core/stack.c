@@ -30,6 +30,8 @@ static void set_defaults(struct gd_config *config)
         config->delayed_ack_ms = 40;
     if (config->burst_rounds == 0)
         config->burst_rounds = 8;
+    if (config->orphan_cap == 0)
+        config->orphan_cap = 65536;
     if (config->ecn == 0)
         config->ecn = GD_ECN_ANSWER;
 }

@@ -54,6 +54,7 @@ struct gd_stack {
     uint32_t nstarved, to_feed; /* to_feed: left of this pass */
     uint64_t fed;          /* pool.given when the pass began */
     uint32_t nrequests;    /* half-open */
+    uint32_t norphans;     /* closed by their users, and not yet through */
     struct gd_list time_waits; /* oldest first */
     uint32_t ntime_waits;
 };

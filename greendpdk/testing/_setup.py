@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 # Fields of struct gd_config that a script may set.
 ENGINE = (
     "buffer_cap", "buffer_max", "time_wait_cap", "syn_cap", "syn_cookies", "time_wait_ms", "delayed_ack_ms",
-    "burst_rounds", "ecn",
+    "burst_rounds", "ecn", "orphan_cap",
 )  # fmt: skip
 
 # What --ip_version=ipv6 changes, as packetdrill's: the MTU leaves room for the longer header, so that segments are the

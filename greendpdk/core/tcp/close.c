@@ -23,6 +23,8 @@ void gd_tcb_free(struct gd_tcb *tcb)
     gd_buffer_clear(&tcb->sock.stack->pool, &tcb->rcv);
     free(tcb->listener);
     tcb->listener = NULL;
+    tcb->sock.stack->norphans -= tcb->counted ? 1 : 0;
+    tcb->counted = false;
     gd_sock_bury(&tcb->sock);
 }
 
@@ -151,6 +153,13 @@ void gd_tcp_close(struct gd_sock *sock)
         gd_tcp_abort(tcb, 0, now);
         return;
     }
+    if (sock->stack->norphans >= sock->stack->config.orphan_cap) { /* Linux's tcp_max_orphans: memory nobody asks for */
+        gd_count(&sock->stack->stats, GD_STAT_tcp_orphans_refused);
+        gd_tcp_abort(tcb, 0, now);
+        return;
+    }
+    tcb->counted = true;
+    sock->stack->norphans++;
     gd_buffer_clear(&sock->stack->pool, &tcb->rcv); /* islands; what comes now is answered by RST */
     gd_islands_clear(&tcb->islands);
     send_fin(tcb);

@@ -127,7 +127,8 @@ static bool acceptable(struct gd_stack *stack, struct gd_request *request, struc
         return false;
     }
     if ((flags & (GD_TCP_SYN | GD_TCP_ACK)) == GD_TCP_SYN && segment->seq == request->irs) {
-        gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now); /* our SYN-ACK was lost */
+        if (gd_tcp_may_challenge(stack, &request->challenged_at, now)) /* our SYN-ACK was lost; or we are to flood it */
+            gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
         return false;
     }
     if (old || !inside || (flags & GD_TCP_SYN)) {

@@ -114,6 +114,7 @@ struct gd_tcb {
     bool connecting;         /* connect was called and has not yet reported success */
     bool ever_connected;
     bool passive;            /* from a listener */
+    bool counted;            /* in stack->norphans */
     uint32_t fin_at;         /* sequence number of the peer's FIN */
 
     uint64_t srtt, rttvar, rto; /* ns; srtt 0: no sample yet */

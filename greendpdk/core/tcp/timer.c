@@ -109,10 +109,20 @@ static void probe(struct gd_tcb *tcb, uint64_t now)
     gd_tcp_emit(tcb, tcb->snd_una - 1, 0, GD_TCP_ACK, now);
 }
 
+/* Who acknowledges probes may keep a user waiting for ever (RFC 1122 4.2.2.17), unless that user has set a limit. An
+ * orphan has no user: it waits until the pauses are as long as they get, which makes some minutes (Linux: tcp_probe_timer).
+ */
+static bool persisted_enough(const struct gd_tcb *tcb, uint64_t now)
+{
+    bool slow = tcb->sock.orphan && gd_tcp_persist_wait(tcb) >= GD_TCP_RTO_MAX;
+
+    return tcb->probes >= retry_limit(tcb) || slow || (tcb->retries > 0 && user_timed_out(tcb, now));
+}
+
 /* RFC 9293 3.8.6.1; where the window is not zero but small, what fits goes out (3.8.6.2.1's override). */
 static void on_persist(struct gd_tcb *tcb, uint64_t now)
 {
-    if (tcb->probes >= retry_limit(tcb) || (tcb->probes > 0 && user_timed_out(tcb, now))) {
+    if (persisted_enough(tcb, now)) {
         give_up(tcb, now);
         return;
     }
