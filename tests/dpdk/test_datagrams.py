@@ -20,14 +20,16 @@ def bound(side: Side) -> Remote:
     return sock
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, 1472])
+@pytest.mark.parametrize("size", [0, 1, 1000, 1472, 1473, 8000, 60000, 65507])
 def test_echo(sides: Sides, size: int) -> None:
+    """Up to the MTU, and in fragments beyond, both ways."""
     server, client = sides
     echo, asking = bound(server), client.socket(socket.SOCK_DGRAM)
     served = server.begin(workers.serve_datagrams, echo, 1)
     asking.settimeout(5)
-    asking.sendto(bytes(size), tuple(echo.getsockname()))
-    assert asking.recvfrom(2000) == (bytes(size), tuple(echo.getsockname()))
+    data = workers.pattern(size)[:size]
+    asking.sendto(data, tuple(echo.getsockname()))
+    assert asking.recvfrom(70000) == (data, tuple(echo.getsockname()))
     assert served.result(5) == 1
     echo.close()
     asking.close()

@@ -80,7 +80,7 @@ def test_kill_of_a_peer_that_had_not_read_resets(net: Namespace, stack: Side, ke
 
 
 @pytest.mark.needs("ping")
-@pytest.mark.parametrize("size", [0, 56, 1472])
+@pytest.mark.parametrize("size", [0, 56, 1472, 8000, 60000])
 def test_stack_answers_ping(net: Namespace, kernel: Side, size: int) -> None:
     done = net.run(["ping", "-c", "3", "-i", "0.05", "-W", "2", "-s", str(size), "198.18.0.2"])
     assert " 0% packet loss" in done.stdout
