@@ -19,7 +19,7 @@ from greendpdk._config_ports import AUTO, DHCP, Address, Interface, Route
 from greendpdk._errors import ConfigError, check
 from greendpdk._native import ffi, lib
 
-LEASE_SECONDS = 30.0  # three DISCOVERs (0, 4 and 12 s) and their answers; a program that waits longer looks hung
+LEASE_SECONDS = 30.0  # four DISCOVERs (after 0, 4, 12 and 28 s); a program that waits longer looks hung
 DAD_SECONDS = 5.0  # one question, one second, twice for an address made of a prefix that has just come
 ROUTER_SECONDS = 15.0  # three questions (after 1 s, then 4 and 8 s apart) and the second that an address takes
 _LOOK_SECONDS = 0.01  # between two looks at a port that has no fd

@@ -31,21 +31,22 @@ def net() -> Iterator[Namespace]:
             program.terminate()  # dnsmasq does not heed SIGINT
 
 
-def serve(net: Namespace, folder: Path, *options: str, port: int = 0, lent: bool = True) -> subprocess.Popen[bytes]:
-    """Start a server for the tap that will be called gd0; lent: the usual range."""
+def serve(net: Namespace, folder: Path, *options: str, port: int = 0, lent: bool = True,
+          device: str = "gd0") -> subprocess.Popen[bytes]:
+    """Start a server for the tap that will be called gd0, or another device; lent: the usual range."""
     words = [
         "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", f"--port={port}", "--bind-dynamic",
-        "--interface=gd0", *([f"--dhcp-range={RANGE}"] if lent else []), "--no-ping", "--dhcp-authoritative",
+        f"--interface={device}", *([f"--dhcp-range={RANGE}"] if lent else []), "--no-ping", "--dhcp-authoritative",
         f"--dhcp-leasefile={folder}/leases", f"--log-facility={folder}/log", "--log-dhcp", "--no-hosts",
         f"--pid-file={folder}/pid", *options,
     ]  # fmt: skip
     return net.popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def seen(folder: Path, word: str) -> int:
+def seen(folder: Path, word: str, device: str = "gd0") -> int:
     """Count the server's lines that say so."""
     log = folder / "log"
-    return log.read_text().count(f"{word}(gd0)") if log.exists() else 0
+    return log.read_text().count(f"{word}({device})") if log.exists() else 0
 
 
 def eventually(stack: Side, done: Callable[[], bool]) -> None:
@@ -100,6 +101,28 @@ def test_connections_go_on_over_renewals(net: Namespace, tmp_path: Path) -> None
     assert {name: count for name, count in counters.items() if name.startswith("dhcp_drop") and count} == {}
     assert stack.close() == 0
     kernel.close()
+
+
+def test_interface_of_the_kernel_gets_a_lease_of_its_network(net: Namespace, tmp_path: Path) -> None:
+    """A veth by net_af_packet, as a program on a host or in a container would have it: no address but the server's."""
+    with Namespace() as far:
+        net.ip("link", "add", "veth0", "type", "veth", "peer", "name", "veth0", "netns", far.name)
+        far.ip("address", "add", f"{KERNEL}/24", "dev", "veth0")
+        far.run(["ethtool", "-K", "veth0", "tx", "off", "tso", "off", "gso", "off"])
+        for side in (net, far):
+            side.ip("link", "set", "veth0", "up")
+        server = serve(far, tmp_path, "--dhcp-option=58,3", device="veth0")
+        stack = Side(net, "stack", "0.0.0.0", vdev="net_af_packet0,iface=veth0", address="dhcp")
+        listener = Side(far, "kernel", KERNEL).listen()
+        connected = stack.connect(tuple(listener.getsockname()))
+        accepted, peer = listener.accept()
+        assert [f"{peer[0]}/24"] == stack.run(workers.leased)
+        eventually(stack, lambda: seen(tmp_path, "DHCPACK", "veth0") >= 2)
+        accepted.sendall(b"after a renewal")
+        assert connected.recv(100) == b"after a renewal"
+        assert stack.close() == 0
+        assert seen(tmp_path, "DHCPRELEASE", "veth0") == 1
+        server.terminate()
 
 
 def test_refused_renewal_brings_another_address(net: Namespace, tmp_path: Path) -> None:

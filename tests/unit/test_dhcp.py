@@ -371,6 +371,15 @@ def test_port_68_is_a_sockets_where_no_client_runs(host: Host) -> None:
     assert "dhcp_in" not in host.counters()
 
 
+def test_port_too_narrow_for_a_message_is_counted_and_tried_again(native: Any) -> None:
+    narrow = Host(native, mtu=300)
+    client = Client(narrow)
+    assert client.sent() == [] and narrow.counters()["dhcp_drop_no_room"] == 1
+    narrow.advance(6 * SECOND)
+    assert narrow.counters()["dhcp_drop_no_room"] == 2
+    narrow.close()
+
+
 def test_start_and_stop_say_what_is_wrong(host: Host) -> None:
     client = Client(host)
     lib, stack, null = host.lib, host.stack, host.ffi.NULL
