@@ -101,7 +101,7 @@ int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
     rc = connect_again(tcb);
     if (rc <= 0)
         return rc;
-    if (gd_addr_is_multicast(&remote->addr))
+    if (gd_addr_is_multicast(&remote->addr) || gd_ip4_any_broadcast(stack, &remote->addr)) /* RFC 9293 MUST-46 */
         return -ENETUNREACH;
     forget_connection(tcb);
     rc = gd_dst_resolve(stack, &sock->dst, &remote->addr);
