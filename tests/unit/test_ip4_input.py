@@ -26,6 +26,8 @@ from frames import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from greendpdk.testing.segment import SYN, Ip, Tcp, build_ip
+
 ECHO = icmp(8, data=b"hello")
 GOOD = ip4(ECHO, ICMP)
 
@@ -108,6 +110,15 @@ def test_broadcast_reaches_a_socket_and_is_never_answered_by_an_error(host: Host
     assert host.answer(ether(ip4(udp(b"all", dport=8, dst=dst), dst=dst), to=BROADCAST)) == []
     assert host.answer(ether(ip4(b"12345678", 132, dst=dst), to=BROADCAST)) == []
     assert host.answer(ether(ip4(ECHO, ICMP, dst=dst), to=BROADCAST)) == []
+
+
+@pytest.mark.parametrize(("dst", "to"), [("10.0.0.255", BROADCAST), (US, BROADCAST)])
+def test_segment_to_many_is_dropped_without_a_reset(host: Host, dst: str, to: bytes) -> None:
+    """RFC 9293 3.9.2.3 (MUST-57); to our own address in a broadcast frame it is the same."""
+    host.learn()
+    syn = build_ip(Ip(PEER, dst, Tcp(5000, 7, flags=SYN)))
+    assert host.answer(ether(syn, to=to)) == []
+    assert host.moved()["tcp_drop_malformed"] == 1
 
 
 def test_unicast_packet_in_a_broadcast_frame_gets_no_error(host: Host) -> None:

@@ -83,7 +83,7 @@ static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_
 {
     struct gd_stats *stats = &tcb->sock.stack->stats;
 
-    if (gd_islands_have(&tcb->islands, segment->seq, segment->seq + segment->len)) { /* RFC 2883 4.2 */
+    if (gd_islands_have(&tcb->islands, segment->seq, segment->seq + segment->len)) { /* RFC 2883 4.1 */
         gd_count(stats, GD_STAT_tcp_drop_duplicate);
         tcb->dsack = (struct gd_range){segment->seq, segment->seq + segment->len};
         gd_islands_touch(&tcb->islands, segment->seq);
