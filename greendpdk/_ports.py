@@ -150,7 +150,8 @@ def configure(port: Port, gateways: tuple[Address, ...]) -> None:
 
 def _hostname() -> bytes:
     """Return what the server is told that we are called, as Linux's clients do: one label of at most 63 bytes."""
-    return socket.gethostname().partition(".")[0].encode()[:63]
+    name = socket.gethostname().partition(".")[0]
+    return b"" if name == "localhost" else name.encode()[:63]
 
 
 def add_route(route: Route, ports: list[Port]) -> None:

@@ -144,7 +144,7 @@ def test_datagram_of_a_socket_that_is_bound_to_a_group_comes_from_the_ports_addr
     assert [packet.src for packet in host.ips() if packet.proto == UDP] == [US]
 
 
-def test_former_broadcast_address_is_a_host(host: Host) -> None:
+def test_broadcast_address_is_a_host_before_and_after_its_subnet(host: Host) -> None:
     assert add(host, "10.0.1.1", 24) == 0
     sock = Socket(host)
     sock.setsockopt(1, 6, 1)  # SO_BROADCAST
@@ -156,6 +156,10 @@ def test_former_broadcast_address_is_a_host(host: Host) -> None:
     assert sock.sendto(b"x", "10.0.1.255", 9) == 1
     host.poll()
     assert [frame[12:14] for frame in host.take()] == [b"\x08\x06"]  # asked for, as any host
+    assert add(host, "10.0.1.1", 24) == 0
+    assert sock.sendto(b"x", "10.0.1.255", 9) == 1
+    host.poll()
+    assert host.take()[0][:6] == b"\xff" * 6
 
 
 def test_each_port_answers_for_all_addresses_and_sends_by_its_own_routes(native: Any, host: Host) -> None:

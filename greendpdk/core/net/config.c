@@ -64,6 +64,21 @@ static int check_own(const struct gd_addr *addr, int prefix_length)
     return 0;
 }
 
+/* The last address of a subnet is everybody's as long as we are in it, and may be one host's before and after: what its
+ * neighbour entry says is of the other time. */
+static void forget_broadcast(struct gd_netif *netif, const struct gd_ifaddr *own)
+{
+    struct gd_addr everybody = own->addr;
+    struct gd_neigh *neigh;
+
+    if (!gd_addr_is_v4(&own->addr))
+        return;
+    gd_put32(everybody.b + 12, gd_addr_u32(&own->addr) | (uint32_t)(UINT64_C(0xffffffff) >> own->prefix_length));
+    neigh = gd_neigh_find(netif, &everybody);
+    if (neigh && !neigh->pinned)
+        gd_neigh_release(neigh);
+}
+
 int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *addr, int prefix_length)
 {
     struct gd_netif *netif = gd_netif_find(stack, ifindex);
@@ -90,6 +105,7 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
     }
     own.preferred_until = own.valid_until = GD_NEVER;
     netif->addrs[netif->naddrs++] = own;
+    forget_broadcast(netif, &own);
     gd_net_changed(stack);
     if (gd_addr_is_v4(&own.addr)) {
         gd_arp_announce(netif, &own.addr);
@@ -100,15 +116,13 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
     return rc;
 }
 
-/* The subnet's route goes unless another address of ours is in it, and so does what was known of its broadcast. */
+/* The subnet's route goes unless another address of ours is in it. */
 static void leave_subnet(struct gd_netif *netif, const struct gd_ifaddr *gone)
 {
     struct gd_route route = {.prefix = gone->addr,
                              .bits = bits_of(&gone->addr, gone->prefix_length),
                              .origin = GD_ROUTE_LINK,
                              .netif = netif};
-    struct gd_addr everybody = gone->addr;
-    struct gd_neigh *neigh;
 
     for (int i = 0; i < netif->naddrs; i++)
         if (netif->addrs[i].prefix_length == gone->prefix_length &&
@@ -116,12 +130,7 @@ static void leave_subnet(struct gd_netif *netif, const struct gd_ifaddr *gone)
             gd_ip_within(&netif->addrs[i].addr, &gone->addr, route.bits))
             return;
     gd_route_remove(netif->stack, &route);
-    if (!gd_addr_is_v4(&gone->addr))
-        return;
-    gd_put32(everybody.b + 12, gd_addr_u32(&gone->addr) | (uint32_t)(UINT64_C(0xffffffff) >> gone->prefix_length));
-    neigh = gd_neigh_find(netif, &everybody);
-    if (neigh && !neigh->pinned)
-        gd_neigh_release(neigh);
+    forget_broadcast(netif, gone);
 }
 
 int gd_stack_del_address(struct gd_stack *stack, int ifindex, const uint8_t *addr)

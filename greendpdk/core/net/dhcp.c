@@ -81,7 +81,7 @@ static void ask_for_more(struct gd_dhcp *dhcp, uint64_t until, uint64_t now)
 }
 
 /* The lease that was granted comes into force, from when it was asked for. */
-static void bind(struct gd_dhcp *dhcp, uint64_t now)
+static void enter_bound(struct gd_dhcp *dhcp, uint64_t now)
 {
     const struct gd_dhcp_lease *lease = &dhcp->offer;
     bool for_ever = lease->seconds == GD_DHCP_FOREVER;
@@ -105,7 +105,7 @@ static void bind(struct gd_dhcp *dhcp, uint64_t now)
 static void probe(struct gd_dhcp *dhcp, uint64_t now)
 {
     if (dhcp->tries == PROBES) {
-        bind(dhcp, now);
+        enter_bound(dhcp, now);
         return;
     }
     dhcp->tries++;
@@ -191,7 +191,7 @@ static void granted(struct gd_dhcp *dhcp, const struct gd_dhcp_message *message,
     }
     dhcp->offer = lease;
     if (dhcp->state != GD_DHCP_REQUESTING) {
-        bind(dhcp, now);
+        enter_bound(dhcp, now);
         return;
     }
     become(dhcp, GD_DHCP_CHECKING);
