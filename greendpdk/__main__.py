@@ -24,6 +24,7 @@ _SETTINGS = (
     ("dns", "IP", "name servers to ask over the stack, several parted by ','"),
     ("loopback", "kernel|stack", "who has 127.0.0.0/8 and ::1 (default: kernel)"),
     ("poll", "adaptive|busy", "sleep when idle, or spin on a CPU for the least latency (default: adaptive)"),
+    ("ecn", "answer|ask|off", "explicit congestion notification: agree to it, ask for it too, or neither"),
     ("hugepages", "off|on", "use hugepages (default: off)"),
     ("memory", "MB", "memory for DPDK (default: 128)"),
     ("lcore", "CPU", "the CPU for EAL"),

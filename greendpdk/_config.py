@@ -16,6 +16,7 @@ from greendpdk import _config_ports as ports
 from greendpdk._errors import ConfigError
 
 MTU_MIN, MTU_MAX = 576, 65000  # RFC 791's least for every host; the most that an mbuf of 64 KiB holds
+ECN = ("answer", "ask", "off")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _PCI = re.compile(r"([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7](,.*)?")
 _VDEV = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(,.*)?")
@@ -35,6 +36,7 @@ class Settings:
     dns: tuple[str, ...]
     loopback: str
     poll: str
+    ecn: str
     hugepages: bool
     memory: int
     lcore: int | None
@@ -52,6 +54,7 @@ _DEFAULTS = {
     "vdev": "net_tap0",
     "loopback": "kernel",
     "poll": "adaptive",
+    "ecn": "answer",
     "hugepages": "off",
     "memory": "128",
 }
@@ -166,6 +169,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "dns": ports.dns,
     "loopback": _choice("kernel", "stack"),
     "poll": _choice("adaptive", "busy"),
+    "ecn": _choice(*ECN),
     "hugepages": _switch,
     "memory": _number(16, 1 << 20, "a number of megabytes"),
     "lcore": _lcore,

@@ -129,6 +129,7 @@ def _make(settings: _config.Settings) -> Stack:
     before = _device.open_fds()
     config = ffi.new("struct gd_config *")
     ffi.memmove(config.seed, os.urandom(len(config.seed)), len(config.seed))
+    config.ecn = {"ask": lib.GD_ECN_ASK, "answer": lib.GD_ECN_ANSWER, "off": lib.GD_ECN_OFF}[settings.ecn]
     out = ffi.new("struct gd_stack **")
     check(lib.gd_stack_new(config, lib.gd_live_now(), out))
     stack = Stack(out[0], settings)

@@ -58,6 +58,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "ipv6": (lambda: Path("/proc/net/if_inet6").exists(), "this kernel speaks no IPv6"),
     "radvd": (lambda: shutil.which("radvd") is not None, "apt install radvd"),
     "dnsmasq": (lambda: shutil.which("dnsmasq") is not None, "apt install dnsmasq-base"),
+    "nft": (lambda: shutil.which("nft") is not None, "apt install nftables"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),
