@@ -11,6 +11,7 @@
 
 #define GD_NETIFS 16
 #define GD_ROUTES 64
+#define GD_ICMP_HOSTS 256u
 #define GD_PMTUS 256u
 #define GD_FRAGMENT_IDS 256u
 #define GD_NEIGHS 1024 /* entries; the oldest that nothing waits for gives way */
@@ -34,11 +35,13 @@ struct gd_stack {
     struct gd_table neighs;            /* struct gd_neigh by (interface, address) */
     struct gd_list neigh_all;          /* oldest use first */
     uint32_t neigh_count;
+    uint64_t icmp_hosts[GD_ICMP_HOSTS]; /* net/icmp_limit.c's, by hash of the address */
     uint32_t icmp_spent;               /* tokens out of the error rate limit's bucket, ... */
     uint64_t icmp_spent_at;            /* ... and when they were last counted */
     struct gd_reassembly reassembly;
     uint32_t fragment_ids[GD_FRAGMENT_IDS]; /* counters that next_id in net/fragment.c hides */
     struct gd_pmtu pmtus[GD_PMTUS];         /* sets of 4 by hash of the address */
+    uint64_t pmtus_until;                   /* none of them counts later */
 
     struct gd_table flows; /* struct gd_flow by 4-tuple */
     struct gd_table listeners; /* struct gd_sock by (protocol, local port) */

@@ -5,7 +5,7 @@ import errno
 import struct
 
 import pytest
-from frames import ICMP, OTHER, PEER, SECOND, TCP, UDP, US, Host, Socket, ether, icmp, ip4, parse_ip, udp
+from frames import ICMP, OTHER, OTHER_MAC, PEER, SECOND, TCP, UDP, US, Host, Socket, ether, icmp, ip4, parse_ip, udp
 
 
 @pytest.fixture(autouse=True)
@@ -129,13 +129,29 @@ def test_quote_keeps_the_error_within_576_bytes(host: Host) -> None:
 
 
 def test_errors_are_limited_and_the_limit_recovers(host: Host) -> None:
-    frames = [ether(ip4(udp(b"x")))] * 80
-    assert len(host.answer(*frames)) == 50
+    """From one host each; the limit of each is far."""
+    for number in range(240):
+        host.learn(f"10.0.0.{number + 2}", OTHER_MAC)
+    frames = [ether(ip4(udp(b"x", src=f"10.0.0.{number + 2}"), src=f"10.0.0.{number + 2}")) for number in range(240)]
+    assert len(host.answer(*frames[:80])) == 50
     assert host.dropped()["icmp_drop_rate_limit"] == 30
     host.now += 10_000_000
-    assert len(host.answer(*frames)) == 10
+    assert len(host.answer(*frames[80:160])) == 10
     host.now += SECOND
-    assert len(host.answer(*frames)) == 50
+    assert len(host.answer(*frames[160:])) == 50
+
+
+def test_errors_to_one_host_are_limited_and_leave_the_others_theirs(host: Host) -> None:
+    """Linux's icmp_ratelimit: one a second, six at once."""
+    host.learn(OTHER, OTHER_MAC)
+    frames = [ether(ip4(udp(b"x")))] * 80
+    assert len(host.answer(*frames)) == 6
+    assert host.dropped()["icmp_drop_host_limit"] == 74
+    assert len(host.answer(ether(ip4(udp(b"x", src=OTHER), src=OTHER)))) == 1
+    host.now += SECOND
+    assert len(host.answer(*frames)) == 1
+    host.now += 20 * SECOND
+    assert len(host.answer(*frames)) == 6
 
 
 def test_port_unreachable_refuses_a_datagram_to_ourselves(host: Host) -> None:

@@ -5,7 +5,7 @@ import errno
 import struct
 
 import pytest
-from frames import SECOND, Socket
+from frames import SECOND, Socket, ether, ip4, udp
 from frames6 import AF_INET6, FAR6, ICMP6, PEER6, US6, Host6, ether6, extension, icmp6, ip6, udp6
 
 UNREACHABLE, TOO_BIG, EXCEEDED, PARAMETER, ECHO, REPLY, REDIRECT = 1, 2, 3, 4, 128, 129, 137
@@ -112,10 +112,22 @@ def test_error_gets_no_error(host6: Host6) -> None:
 
 
 def test_errors_of_both_families_share_one_limit(host6: Host6) -> None:
-    answers = host6.answers6(*(ip6(udp6(b"x", dport=9)) for _ in range(60)))
-    assert len(answers) == 50 and host6.dropped()["icmp_drop_rate_limit"] == 10
+    hosts = [f"10.0.0.{number + 2}" for number in range(48)]
+    for host in hosts:
+        host6.learn(host)
+    assert len(host6.answer(*(ether(ip4(udp(b"x", src=host), src=host)) for host in hosts))) == 48
+    assert len(host6.answers6(*(ip6(udp6(b"x", dport=9)) for _ in range(6)))) == 2
+    assert host6.dropped()["icmp_drop_rate_limit"] == 4
+
+
+def test_errors_to_one_network_are_limited(host6: Host6) -> None:
+    """A host has its /64 full of addresses: one a second to all of it, six at once."""
+    packets = [ip6(udp6(b"x", dport=9, src=src), src=src) for src in (PEER6, "2001:db8::3") * 10]
+    host6.learn("2001:db8::3")
+    assert len(host6.answers6(*packets)) == 6
+    assert host6.dropped()["icmp_drop_host_limit"] == 14
     host6.now += SECOND
-    assert len(host6.answers6(ip6(udp6(b"x", dport=9)))) == 1
+    assert len(host6.answers6(*packets)) == 1
 
 
 def test_dead_neighbour_is_told_to_the_socket(host6: Host6) -> None:

@@ -134,3 +134,10 @@ def test_echo_comes_by_fragments(host6: Host6) -> None:
     """What the whole is for: ICMPv6 over two fragments."""
     (reply,) = host6.answers6(*cut(icmp6(128, data=blob(1200)), 600, following=ICMP6))
     assert reply.payload[0] == 129 and reply.payload[8:] == blob(1200)
+
+
+def test_neighbour_discovery_in_fragments_is_refused(host6: Host6) -> None:
+    """RFC 6980 5"""
+    message = icmp6(135, data=bytes(16) + bytes([1, 1]) + bytes(6))
+    assert host6.answers6(*cut(message, 16, following=ICMP6, hops=255)) == []
+    assert host6.dropped() == {"nd_drop_fragmented": 1}

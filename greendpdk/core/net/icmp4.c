@@ -1,5 +1,6 @@
 /* ICMP for IPv4: echo, errors in, errors out (RFC 792, RFC 1122 3.2.2, RFC 1812 4.3.2).
- * Called by net/ip4.c, net/reassembly_table.c, sock/dgram_input.c; calls net/ip.c, fragment.c, pmtu.c, report.c.
+ * Called by net/ip4.c, net/reassembly_table.c, sock/dgram_input.c; calls net/ip.c, fragment.c, pmtu.c, report.c,
+ * icmp_limit.c.
  */
 #include "../wire/icmp4.h"
 #include "../stack.h"
@@ -12,8 +13,6 @@
 
 #define TOS_ERROR 0xc0         /* internetwork control (RFC 1812 4.3.2.5) */
 #define ERROR_MAX 576u         /* RFC 1812 4.3.2.3: quote as much as keeps the error within this */
-#define TOKENS 50u             /* Linux's icmp_msgs_burst ... */
-#define TOKEN_EVERY 1000000ull /* ... and icmp_msgs_per_sec, 1,000 */
 #define MTU_MIN 68u            /* RFC 791: every link carries this */
 
 /* What a code of destination unreachable means to a socket, as Linux's icmp_err_convert has it. */
@@ -171,23 +170,6 @@ void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint
     }
 }
 
-/* A bucket of tokens for all errors together, so that nobody makes us a reflector; the loopback is exempt. */
-bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, uint64_t now)
-{
-    uint64_t earned = (now - stack->icmp_spent_at) / TOKEN_EVERY;
-
-    if (netif->port->caps & GD_CAP_LOOPBACK)
-        return true;
-    stack->icmp_spent -= (uint32_t)(earned < stack->icmp_spent ? earned : stack->icmp_spent);
-    stack->icmp_spent_at = stack->icmp_spent ? stack->icmp_spent_at + earned * TOKEN_EVERY : now;
-    if (stack->icmp_spent == TOKENS) {
-        gd_count(&stack->stats, GD_STAT_icmp_drop_rate_limit);
-        return false;
-    }
-    stack->icmp_spent++;
-    return true;
-}
-
 /* RFC 1122 3.2.2: never about an ICMP error (nor any ICMP here), a group's packet, a later fragment (which get nowhere
  * near), or a source that is not one host (which gd_ip4_input has dropped). */
 static void send_error(struct gd_stack *stack, const struct gd_packet *packet, uint8_t type, uint8_t code, uint64_t now)
@@ -200,7 +182,7 @@ static void send_error(struct gd_stack *stack, const struct gd_packet *packet, u
 
     if (packet->to_group || packet->proto == IPPROTO_ICMP)
         return;
-    if (!gd_icmp_may_send(stack, packet->netif, now))
+    if (!gd_icmp_may_send(stack, packet->netif, &packet->src, now))
         return;
     if (gd_ip_begin(stack, &dst, &fields, &out) < 0) {
         gd_count(&stack->stats, GD_STAT_ip4_drop_no_route);

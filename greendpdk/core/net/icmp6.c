@@ -114,7 +114,7 @@ static void echo(struct gd_stack *stack, const struct gd_packet *packet, uint64_
         gd_count(&stack->stats, GD_STAT_icmp_drop_malformed);
         return;
     }
-    if (packet->to_group && !gd_icmp_may_send(stack, packet->netif, now))
+    if (packet->to_group && !gd_icmp_may_send(stack, packet->netif, &packet->src, now))
         return;
     if (!answer_from(stack, packet, &src) || gd_ip_begin(stack, &dst, &fields, &out) < 0) {
         gd_count(&stack->stats, GD_STAT_ip6_drop_no_route);
@@ -161,6 +161,10 @@ void gd_icmp6_input(struct gd_stack *stack, const struct gd_packet *packet, uint
     case GD_ICMP6_NEIGHBOUR_SOLICIT:
     case GD_ICMP6_NEIGHBOUR_ADVERT:
     case GD_ICMP6_REDIRECT:
+        if (packet->whole) { /* RFC 6980 5: what hides from the link's guards */
+            gd_count(&stack->stats, GD_STAT_nd_drop_fragmented);
+            return;
+        }
         gd_nd_input(packet->netif, packet, now);
         return;
     default:
@@ -192,7 +196,7 @@ static void send_error(struct gd_stack *stack, const struct gd_packet *packet, u
     struct gd_dst dst = {0};
     struct gd_out out;
 
-    if (!gd_icmp_may_send(stack, packet->netif, now))
+    if (!gd_icmp_may_send(stack, packet->netif, &packet->src, now))
         return;
     if (!answer_from(stack, packet, &src) || gd_ip_begin(stack, &dst, &fields, &out) < 0) {
         gd_count(&stack->stats, GD_STAT_ip6_drop_no_route);

@@ -194,8 +194,9 @@ void gd_icmp6_parameter(struct gd_stack *stack, const struct gd_packet *packet, 
 void gd_icmp6_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
 void gd_icmp6_time_exceeded(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
 void gd_icmp4_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now);
-/* One token of the bucket that all errors of both families share; false: there is none (counted). */
-bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, uint64_t now);
+/* icmp_limit.c. One token of the bucket that all errors of both families share, and one of the host's that it is for;
+ * false: there is none (counted). */
+bool gd_icmp_may_send(struct gd_stack *stack, const struct gd_netif *netif, const struct gd_addr *to, uint64_t now);
 /* Sends destination unreachable with that code of IPv4's about packet, under the rate limit (RFC 1812 4.3.2.8). */
 void gd_icmp_unreachable(struct gd_stack *stack, const struct gd_packet *packet, uint8_t code, uint64_t now);
 /* About the first fragment of a datagram whose others did not come (RFC 792, RFC 8200 4.5), as it came. */

@@ -19,8 +19,11 @@ static struct gd_pmtu *set_of(struct gd_stack *stack, const struct gd_addr *to)
 
 static struct gd_pmtu *find(struct gd_stack *stack, const struct gd_addr *to)
 {
-    struct gd_pmtu *set = set_of(stack, to);
+    struct gd_pmtu *set;
 
+    if (stack->pmtus_until <= stack->now) /* which is how it is nearly always */
+        return NULL;
+    set = set_of(stack, to);
     for (int i = 0; i < WAYS; i++)
         if (set[i].until > stack->now && gd_addr_eq(&set[i].addr, to))
             return &set[i];
@@ -41,7 +44,8 @@ void gd_pmtu_learn(struct gd_stack *stack, const struct gd_addr *to, uint32_t mt
             if (set[i].until < entry->until)
                 entry = &set[i];
     }
-    *entry = (struct gd_pmtu){*to, mtu, stack->now + LIFETIME};
+    stack->pmtus_until = stack->now + LIFETIME;
+    *entry = (struct gd_pmtu){*to, mtu, stack->pmtus_until};
 }
 
 uint32_t gd_path_mtu(struct gd_stack *stack, const struct gd_dst *dst, const struct gd_addr *to)
