@@ -172,3 +172,22 @@ def test_crumbs_in_flight_are_bounded_by_the_send_buffer() -> None:
         wire.cut(down=False)
         wire.run_until(lambda: server.unread == 40 and client.unacked == 0)
         assert client.ready & lib.GD_WRITE
+
+
+def test_low_water_mark_beyond_what_memory_holds_wakes_the_reader() -> None:
+    """SO_RCVLOWAT of a megabyte, and a share of less: as much as can come is enough, or both sides would wait."""
+    with Wire(LAN, LAN, b={"buffer_cap": 64 * CHUNK}) as wire:
+        client, server = wire.connection(80)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 6 << 20)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 6 << 20)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 << 20)
+        stream = Stream(client, server, 2 << 20)
+        woken = 0
+        end = wire.clock.now + 60 * S
+        while not stream.ended and wire.clock.jump(wire.turn(), end):
+            stream.push()
+            if dict(wire.b.events()).get(server.id, 0) & lib.GD_READ and server.ready & lib.GD_READ:
+                woken += 1
+                stream.pull()
+        assert (stream.received, stream.wrong) == (2 << 20, [])
+        assert woken < 200

@@ -171,12 +171,16 @@ class Kernel:
             raise OSError(ctypes.get_errno(), "unshare")
         for name, value in SYSCTLS.items():
             with contextlib.suppress(FileNotFoundError):  # an older kernel
-                Path("/proc/sys/net", name).write_text(value)
+                self.sysctl(name, value)
         self.tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.tun, TUNSETIFF, struct.pack("16sH22x", b"tun0", IFF_TUN | IFF_NO_PI))
         for words in ("link set lo up", f"address add {local}/{length} dev tun0", f"link set tun0 mtu {mtu} up",
                       f"route add default via {gateway} dev tun0"):
             subprocess.run(["ip", *words.split()], check=True)
+
+    def sysctl(self, name: str, value: str) -> None:
+        """Set one of net's."""
+        Path("/proc/sys/net", name).write_text(value)
 
     def socket(self, type: int, family: int = socket.AF_INET) -> KernelSocket:
         """Make a socket; CUBIC is our default, whatever this machine's is."""

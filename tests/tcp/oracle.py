@@ -19,6 +19,7 @@ from typing import Any
 
 from kernel import Kernel, RealClock
 
+from greendpdk._native import lib
 from greendpdk.testing import ScriptError
 from greendpdk.testing._flow import Flow
 from greendpdk.testing._lines import Code, Script, Statement, parse_script
@@ -34,6 +35,12 @@ TICKS = 100  # how far a timestamp may be off where a script counts its ticks: t
 WHEEL = 7  # Linux's timing wheel fires an eighth of a wait late, at the worst
 ETHERNET = MAC_B + MAC_A + b"\x08\x00"
 LONGEST = 25.0  # seconds that a script may take
+
+# Fields of gd_config that are sysctls of Linux.
+SETTINGS = {
+    ("syn_cookies", lib.GD_COOKIES_NEVER): ("ipv4/tcp_syncookies", "0"),
+    ("syn_cookies", lib.GD_COOKIES_ALWAYS): ("ipv4/tcp_syncookies", "2"),
+}
 
 
 class Whatever:
@@ -78,8 +85,8 @@ def refusal(script: Script) -> str:
         return "ARP: a tun device has none"
     if setup.ip_version != "ipv4":
         return f"{setup.ip_version} is not offered"
-    if setup.engine:
-        return "sets the engine's own " + ", ".join(setup.engine)
+    if own := [name for name, value in setup.engine.items() if (name, value) not in SETTINGS]:
+        return "sets the engine's own " + ", ".join(own)
     if duration(script) > LONGEST:
         return f"takes {duration(script):.0f} s"
     if any(isinstance(one.what, Code) and "counters()" in one.what.source for one in script.statements):
@@ -98,6 +105,8 @@ class KernelPlayer(Player):
         """Make the namespace."""
         setup = self.setup
         self.kernel = Kernel(setup.local_ip, setup.prefix_length, setup.gateway_ip, setup.mtu)
+        for setting in setup.engine.items():
+            self.kernel.sysctl(*SETTINGS[setting])
         self.host = self.kernel  # type: ignore[assignment]
         self.clock = RealClock(self.kernel.tun)  # type: ignore[assignment]
         self.tolerance = max(self.tolerance, TOLERANCE)

@@ -1,7 +1,7 @@
 """Invariant: whichever allocation fails, nothing crashes or leaks; the call that wanted it says ENOMEM, ENOBUFS or
 EAGAIN, or a frame is dropped and counted; and once memory is back every stream arrives whole. The same when the port
-has no frame to give or takes none, and meanwhile nothing spins: a turn a millisecond at most
-and no event without news.
+has no frame to give or takes none, and meanwhile nothing spins: a turn a millisecond at most, and
+no event without news.
 """
 
 from __future__ import annotations

@@ -19,14 +19,6 @@ static inline uint32_t gd_tcp_rcv_free(const struct gd_tcb *tcb)
     return clamp != 0 && left > clamp ? clamp : left;
 }
 
-/* recv has something to do (SO_RCVLOWAT): enough, or as much as can come (Linux's tcp_epollin_ready). */
-static inline bool gd_tcp_readable(const struct gd_tcb *tcb)
-{
-    if (tcb->rcv.len == 0)
-        return false;
-    return tcb->rcv.len >= tcb->sock.options.rcvlowat || gd_tcp_rcv_free(tcb) <= tcb->rcv_mss;
-}
-
 /* Written, and never sent yet. */
 static inline uint32_t gd_tcp_not_sent(const struct gd_tcb *tcb)
 {
@@ -52,6 +44,14 @@ static inline uint32_t gd_tcp_rcv_room(const struct gd_tcb *tcb)
     uint32_t left = gd_tcp_rcv_free(tcb);
 
     return left < room ? left : (uint32_t)room;
+}
+
+/* recv has something to do (SO_RCVLOWAT): enough, or as much as can come (Linux's tcp_epollin_ready). */
+static inline bool gd_tcp_readable(const struct gd_tcb *tcb)
+{
+    if (tcb->rcv.len == 0)
+        return false;
+    return tcb->rcv.len >= tcb->sock.options.rcvlowat || gd_tcp_rcv_room(tcb) <= tcb->rcv_mss;
 }
 
 static inline uint32_t gd_tcp_snd_room(const struct gd_tcb *tcb)
