@@ -22,6 +22,7 @@ from greendpdk._native import ffi, lib
 LEASE_SECONDS = 30.0  # four DISCOVERs (after 0, 4, 12 and 28 s); a program that waits longer looks hung
 DAD_SECONDS = 5.0  # one question, one second, twice for an address made of a prefix that has just come
 ROUTER_SECONDS = 15.0  # three questions (after 1 s, then 4 and 8 s apart) and the second that an address takes
+IP6_MTU_MIN = 1280  # RFC 8200 5
 _LOOK_SECONDS = 0.01  # between two looks at a port that has no fd
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, how the engine holds IPv4
 
@@ -131,6 +132,13 @@ def _status(port: Port) -> Any:
 
 
 # ---- setting up ----
+
+
+def check_mtu(port: Port) -> None:
+    """Refuse IPv6 on a link that is too short for it."""
+    mtu = int(lib.gd_port_mtu(port.c))
+    if mtu < IP6_MTU_MIN and any(own == AUTO or (not isinstance(own, str) and own.version == 6) for own in port.wanted):
+        raise ConfigError("mtu", mtu, f"IPv6 on the port {port.name} needs {IP6_MTU_MIN} at least")
 
 
 def configure(port: Port, gateways: tuple[Address, ...]) -> None:

@@ -162,6 +162,7 @@ def _add_port(stack: Stack, number: int) -> Port:
     kernel = int(lib.gd_dpdk_kernel_ifindex(handle))
     ifindex = check(lib.gd_stack_attach(stack.c, handle, name.encode()), f"no room for the port {name}")
     port = Port(name, driver, ifindex, handle, rx_fd, devargs.partition(",")[0], settings.address[number], tap, stack.c)
+    _ports.check_mtu(port)
     if driver == "net_tap" and kernel > 0 and "remote=" not in devargs:
         _device.bring_up(kernel, tap)
     _ports.configure(port, settings.gateway[number])

@@ -62,7 +62,7 @@ int gd_stack_del_address(struct gd_stack *stack, int ifindex, const uint8_t *add
 /* The interface's address number `at`, counted from 0, in the order of adding. 0, -ENODEV, -ENOENT. */
 int gd_stack_address(struct gd_stack *stack, int ifindex, int at, uint8_t *addr, int *prefix_length);
 /* IPv6 by router advertisements (RFC 4862): a link-local address now, and what routers say when they say it. 0, -ENODEV,
- * -ENOSPC. */
+ * -ENOSPC, -EINVAL (an MTU below 1,280 carries no IPv6). */
 int gd_stack_autoconf(struct gd_stack *stack, int ifindex);
 enum {
     GD_ADDRESS_TENTATIVE = 1,  /* not ours yet */

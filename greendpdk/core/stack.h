@@ -34,7 +34,8 @@ struct gd_stack {
     uint64_t generation;               /* moves when a route, address or neighbour goes; never 0 */
     struct gd_table neighs;            /* struct gd_neigh by (interface, address) */
     struct gd_list neigh_all;          /* oldest use first */
-    uint32_t neigh_count;
+    struct gd_list neigh_asking;       /* asked for longest first */
+    uint32_t neigh_count, neigh_asking_count;
     uint64_t icmp_hosts[GD_ICMP_HOSTS]; /* net/icmp_limit.c's, by hash of the address */
     uint32_t icmp_spent;               /* tokens out of the error rate limit's bucket, ... */
     uint64_t icmp_spent_at;            /* ... and when they were last counted */

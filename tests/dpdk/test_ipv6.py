@@ -282,3 +282,38 @@ def test_address_that_the_kernel_has_is_refused() -> None:
         time.sleep(0.1)  # the link comes up
         done = run(here, "greendpdk.start()", check=False, vdev="net_af_packet0,iface=veth0", address="fd00::2/64")
     assert "another host has that address" in done.stderr and "fd00::2/64" in done.stderr
+
+
+def test_link_too_short_for_ipv6_is_named() -> None:
+    with Namespace() as net:
+        done = run(net, "greendpdk.start()", check=False, vdev="net_tap0,iface=gd0", address="fd00::2/64", mtu="1279")
+    assert "ConfigError" in done.stderr and "needs 1280 at least" in done.stderr
+
+
+def test_stack_may_speak_ipv6_alone(net: Namespace) -> None:
+    with Namespace() as alone:
+        done = run(alone, """
+            from greendpdk import socket
+            port = greendpdk.start().ports[0]
+            name = socket.create_server(("fd00::2", 0), family=10).getsockname()[0]
+            print([own.version for own in port.addresses], name)
+        """, vdev="net_tap0,iface=gd0", address="fd00::2/64")  # fmt: skip
+    assert done.stdout.strip() == "[6, 6] fd00::2"
+
+
+def test_scope_of_the_kernel_stays_the_kernels(net: Namespace, stack: Side, kernel: Side) -> None:
+    """The stack's port has the number 2 in the engine, as some interface has in the kernel: they are not mixed up."""
+    theirs = kernel_link_address(net)
+    listener = make(stack)
+    listener.bind((theirs, 0, 0, kernel_scope(kernel)))
+    listener.listen()
+    connected = make(kernel)
+    connected.connect((theirs, listener.getsockname()[1], 0, kernel_scope(kernel)))
+    accepted, address = listener.accept()
+    assert address[3] == kernel_scope(kernel)
+    connected.sendall(b"within the kernel")
+    assert accepted.recv(100) == b"within the kernel"
+    reading = make(stack, socket.SOCK_DGRAM)
+    reading.bind((theirs, 0, 0, kernel_scope(kernel)))
+    make(stack, socket.SOCK_DGRAM).sendto(b"so do datagrams", tuple(reading.getsockname()))
+    assert reading.recv(100) == b"so do datagrams"

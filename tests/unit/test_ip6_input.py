@@ -58,6 +58,8 @@ def test_padding_of_the_frame_is_cut_off(host6: Host6) -> None:
         (ip6(udp6(b"x", dst=FAR6), dst=FAR6), "ip6_drop_not_ours"),
         (ip6(udp6(b"x", dst="::1"), dst="::1"), "ip6_drop_not_ours"),
         (ip6(udp6(b"x", dst="ff02::99"), dst="ff02::99"), "ip6_drop_not_ours"),
+        (ip6(udp6(b"x", dst="ff01::1"), dst="ff01::1"), "ip6_drop_not_ours"),
+        (ip6(udp6(b"x", dst="ff00::1"), dst="ff00::1"), "ip6_drop_not_ours"),
         (ip6(udp6(b"x", dst="::ffff:10.0.0.1"), dst="::ffff:10.0.0.1"), "ip6_drop_not_ours"),
         (ip6(udp6(b"x", checksum=0)), "udp_drop_checksum"),
         (ip6(b"", NONE), "ip6_drop_empty"),

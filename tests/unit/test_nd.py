@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
-from frames import OTHER_MAC, OUR_MAC, PEER_MAC, SECOND, Socket, mapped
+from frames import OTHER_MAC, OUR_MAC, PEER_MAC, SECOND, Host, Socket, mapped
 from frames6 import (
     ADVERT,
     AF_INET6,
@@ -258,3 +259,37 @@ def test_far_router_is_asked_by_its_link_local_address(host6: Host6) -> None:
 def test_answer_goes_by_the_frames_own_addresses(host6: Host6) -> None:
     host6.inject(ether6(ip6(udp6(b"x", dport=9))))
     assert parse_ip6(host6.take()[0]).frame[:6] == PEER_MAC
+
+
+def test_addresses_that_nobody_has_push_out_each_other_only(host6: Host6) -> None:
+    """RFC 6583: a peer can make us ask for as many neighbours as the subnet has addresses, by forged SYNs for one."""
+    known = [f"2001:db8::5:{number:x}" for number in range(800)]
+    for address in known:
+        host6.inject(ether6(solicit(US6, address)))
+    host6.take()
+    for number in range(3000):
+        ask(host6, f"2001:db8::6:{number:x}").close()
+        host6.poll()
+        host6.take()
+    assert host6.moved()["neigh_drop_asking"] == 3000 - 128
+    for address in known:
+        assert mac_of(host6, address) == PEER_MAC
+    host6.advance(5 * SECOND)
+    host6.take()
+    ask(host6)
+    assert kinds(host6.sent6()) == [SOLICIT]
+
+
+def mac_of(host6: Host6, address: str) -> bytes:
+    sock = ask(host6, address)
+    sock.close()
+    return host6.sent6()[0].frame[:6]
+
+
+def test_link_too_short_for_ipv6_gets_no_address(native: Any) -> None:
+    """RFC 8200 5: every link carries 1,280."""
+    host = Host(native, mtu=1279)
+    add = host.lib.gd_stack_add_address
+    assert add(host.stack, host.index, mapped(US6), 64) == -errno.EINVAL
+    assert host.lib.gd_stack_autoconf(host.stack, host.index) == -errno.EINVAL
+    host.close()

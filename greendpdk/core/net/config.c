@@ -2,6 +2,7 @@
  * Called by _stack.py, testing/, stack.c; calls net/route.c, net/neighbour.c, net/arp.c.
  */
 #include "../stack.h"
+#include "../wire/ip6.h"
 #include "neigh.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 int gd_net_init(struct gd_stack *stack)
 {
     gd_list_init(&stack->neigh_all);
+    gd_list_init(&stack->neigh_asking);
     stack->generation = 1;
     return gd_table_init(&stack->neighs, NEIGH_BUCKETS);
 }
@@ -90,6 +92,8 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
         return -ENODEV;
     if (rc < 0)
         return rc;
+    if (!gd_addr_is_v4(&own.addr) && netif->port->mtu < GD_IP6_MTU_MIN) /* RFC 8200 5 */
+        return -EINVAL;
     own.addr = gd_addr_on(&own.addr, ifindex);
     for (int i = 0; i < netif->naddrs; i++)
         if (gd_addr_eq(&netif->addrs[i].addr, &own.addr))

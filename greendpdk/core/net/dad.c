@@ -12,6 +12,7 @@
  */
 #include "../stack.h"
 #include "../wire/icmp6.h"
+#include "../wire/ip6.h"
 #include "../wire/nd.h"
 
 #include <errno.h>
@@ -155,6 +156,8 @@ int gd_nd_enable(struct gd_netif *netif, uint64_t now)
 
     if (netif->port->caps & GD_CAP_LOOPBACK || netif->nd.on)
         return 0;
+    if (netif->port->mtu < GD_IP6_MTU_MIN)
+        return -EINVAL;
     netif->nd.on = true;
     netif->nd.solicit_at = GD_NEVER;
     gd_timer_init(&netif->nd.timer, fire);

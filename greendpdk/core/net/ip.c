@@ -98,11 +98,14 @@ int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_a
 
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len)
 {
-    uint32_t skip = gd_addr_is_v4(dst) ? 12 : 0; /* the addresses as they are on the wire */
-    struct gd_addr from = gd_addr_on(src, 0), to = gd_addr_on(dst, 0);
-    uint64_t sum = gd_checksum_add((uint64_t)proto + l4_len, from.b + skip, 16 - skip);
+    uint64_t sum = (uint64_t)proto + l4_len;
+    struct gd_addr from, to;
 
-    return gd_checksum_add(sum, to.b + skip, 16 - skip);
+    if (gd_addr_is_v4(dst))
+        return gd_checksum_add(gd_checksum_add(sum, src->b + 12, 4), dst->b + 12, 4);
+    from = gd_addr_on(src, 0); /* as they are on the wire */
+    to = gd_addr_on(dst, 0);
+    return gd_checksum_add(gd_checksum_add(sum, from.b, sizeof from.b), to.b, sizeof to.b);
 }
 
 int gd_ip_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields)

@@ -30,14 +30,12 @@ static bool source_is_sane(const struct gd_netif *netif, const struct gd_ip6 *ip
     return !gd_ip_local(netif->stack, src) || (ip->next == IPPROTO_ICMPV6 && ip->hops == ND_HOPS);
 }
 
-/* ff01::1 and ff02::1 are everybody's (RFC 4291 2.8); the others are joined. */
+/* ff02::1 is everybody's (RFC 4291 2.8); the others are joined. What does not leave an interface comes from no wire. */
 static bool is_our_group(struct gd_netif *netif, const struct gd_addr *dst)
 {
-    static const uint8_t rest[13] = {[12] = 1};
-    bool all_nodes = dst->b[0] == 0xff && (dst->b[1] == 1 || dst->b[1] == 2) && dst->b[2] == 0 &&
-                     memcmp(dst->b + 3, rest, sizeof rest) == 0;
+    static const struct gd_addr all_nodes = {.b = {0xff, 0x02, [15] = 1}};
 
-    return all_nodes || gd_group_member(netif, dst);
+    return (dst->b[1] & 15) > 1 && (gd_addr_eq(dst, &all_nodes) || gd_group_member(netif, dst));
 }
 
 /* The weak end system model, as for IPv4; but a link's address is ours on that link only, by the interface in it. */

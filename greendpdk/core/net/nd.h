@@ -55,7 +55,8 @@ struct gd_nd {
 };
 
 /* dad.c: addresses of ours become ours, and stay it */
-/* Switches IPv6 on: a link-local address, unless there is one. 0, -ENOSPC; nothing where there is no Ethernet. */
+/* Switches IPv6 on: a link-local address, unless there is one. 0, -ENOSPC, -EINVAL (the MTU is below 1,280); nothing where
+ * there is no Ethernet. */
 int gd_nd_enable(struct gd_netif *netif, uint64_t now);
 /* The same, and routers are asked as soon as there is an address to ask from. */
 int gd_nd_autoconf(struct gd_netif *netif, uint64_t now);

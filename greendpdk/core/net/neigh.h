@@ -4,6 +4,7 @@
 #include "../wire/ether.h"
 #include "net.h"
 
+#define GD_NEIGH_ASKING 128u /* asked for at one time: a second's worth of new neighbours, and of frames that wait */
 #define GD_NEIGH_WAITING 8 /* RFC 1122 2.3.2.2 asks for at least one */
 
 /* neighbour.c draws them. */
@@ -21,6 +22,7 @@ enum gd_neigh_state {
 struct gd_neigh {
     struct gd_node node;  /* stack->neighs */
     struct gd_list link;  /* stack->neigh_all */
+    struct gd_list asking; /* stack->neigh_asking, until its MAC is known */
     struct gd_timer timer;
     struct gd_netif *netif;
     struct gd_addr addr;
@@ -39,6 +41,8 @@ struct gd_neigh {
 struct gd_neigh *gd_neigh_find(const struct gd_netif *netif, const struct gd_addr *addr);
 /* A new one, youngest, in state NONE and without a timer armed; NULL: the table is full of entries in use (counted). */
 struct gd_neigh *gd_neigh_make(struct gd_netif *netif, const struct gd_addr *addr, gd_timer_fn *fire);
+/* Its MAC is known: nobody asks for it any more. Legal if that was so before. */
+void gd_neigh_settle(struct gd_neigh *neigh);
 /* Frees it and the frames that wait. */
 void gd_neigh_release(struct gd_neigh *neigh);
 

@@ -1,7 +1,11 @@
 /* The neighbours of all interfaces, by interface and address, in order of use.
  * Called by net/neighbour.c, net/config.c, stack.c; calls util/table.c, util/siphash.c.
  *
- *     neigh_all:  oldest use ... youngest        a new one takes the place of the oldest that nothing waits for
+ *     neigh_all:     oldest use ... youngest     a new one takes the place of the oldest that nothing waits for
+ *     neigh_asking:  of these, whose MAC is not known; beyond GD_NEIGH_ASKING a new one takes the oldest's place
+ *
+ * A peer can make us ask for as many neighbours as an IPv6 subnet has addresses (RFC 6583): those push out each other, and
+ * nobody who has answered.
  */
 #include "../stack.h"
 #include "neigh.h"
@@ -31,6 +35,14 @@ struct gd_neigh *gd_neigh_find(const struct gd_netif *netif, const struct gd_add
     return NULL;
 }
 
+void gd_neigh_settle(struct gd_neigh *neigh)
+{
+    if (!gd_list_linked(&neigh->asking))
+        return;
+    gd_list_remove(&neigh->asking);
+    neigh->netif->stack->neigh_asking_count--;
+}
+
 void gd_neigh_release(struct gd_neigh *neigh)
 {
     struct gd_stack *stack = neigh->netif->stack;
@@ -38,11 +50,29 @@ void gd_neigh_release(struct gd_neigh *neigh)
     gd_timer_cancel(&stack->wheel, &neigh->timer);
     gd_table_remove(&stack->neighs, &neigh->node);
     gd_list_remove(&neigh->link);
+    gd_neigh_settle(neigh);
     stack->neigh_count--;
     for (int i = 0; i < neigh->nwaiting; i++)
         gd_netif_give(neigh->netif, neigh->waiting[i]);
     free(neigh);
     gd_net_changed(stack);
+}
+
+/* The one that has been asked for longest, whatever waits for it. */
+static bool give_up(struct gd_stack *stack)
+{
+    struct gd_list *link = stack->neigh_asking.next;
+
+    for (; link != &stack->neigh_asking; link = link->next) {
+        struct gd_neigh *neigh = GD_ENTRY(link, struct gd_neigh, asking);
+
+        if (neigh->pinned)
+            continue;
+        gd_count(&stack->stats, GD_STAT_neigh_drop_asking);
+        gd_neigh_release(neigh);
+        return true;
+    }
+    return false;
 }
 
 /* The oldest that nothing waits for makes room. */
@@ -66,6 +96,8 @@ struct gd_neigh *gd_neigh_make(struct gd_netif *netif, const struct gd_addr *add
     struct gd_stack *stack = netif->stack;
     struct gd_neigh *neigh = NULL;
 
+    if (stack->neigh_asking_count >= GD_NEIGH_ASKING)
+        give_up(stack);
     if (stack->neigh_count < GD_NEIGHS || evict(stack))
         neigh = calloc(1, sizeof *neigh);
     if (!neigh) {
@@ -77,6 +109,8 @@ struct gd_neigh *gd_neigh_make(struct gd_netif *netif, const struct gd_addr *add
     gd_timer_init(&neigh->timer, fire);
     gd_table_insert(&stack->neighs, &neigh->node, hash_of(stack, netif, addr));
     gd_list_append(&stack->neigh_all, &neigh->link);
+    gd_list_append(&stack->neigh_asking, &neigh->asking);
+    stack->neigh_asking_count++;
     stack->neigh_count++;
     return neigh;
 }

@@ -68,6 +68,7 @@ static void request(struct gd_neigh *neigh, uint64_t now)
 
 static void become_stale(struct gd_neigh *neigh, uint64_t now)
 {
+    gd_neigh_settle(neigh);
     neigh->state = GD_NEIGH_STALE;
     arm(neigh, now + GONE);
 }
@@ -78,6 +79,7 @@ static void become_reachable(struct gd_neigh *neigh, uint64_t now)
     uint32_t base = told ? told : REACHABLE_MS;
     uint32_t ms = base / 2 + gd_random_below(&neigh->netif->stack->random, base);
 
+    gd_neigh_settle(neigh);
     neigh->state = GD_NEIGH_REACHABLE;
     neigh->reachable_time = ms * (SECOND / 1000);
     neigh->until = now + neigh->reachable_time;
@@ -163,6 +165,7 @@ struct gd_neigh *gd_neigh_get(struct gd_stack *stack, struct gd_netif *netif, co
     if (!neigh)
         return NULL;
     if (group_mac(netif, addr, mac)) {
+        gd_neigh_settle(neigh);
         neigh->state = GD_NEIGH_FIXED;
         memcpy(neigh->mac, mac, sizeof mac);
     } else {
@@ -333,6 +336,7 @@ int gd_neigh_pin(struct gd_netif *netif, const struct gd_addr *addr, const uint8
     if (!neigh)
         return -ENOMEM;
     gd_timer_cancel(&netif->stack->wheel, &neigh->timer);
+    gd_neigh_settle(neigh);
     neigh->state = GD_NEIGH_FIXED;
     neigh->pinned = true;
     memcpy(neigh->mac, mac, GD_ETHER_MAC);
