@@ -91,10 +91,10 @@ class Path:
         while self.clock.jump(self.turn(), end):
             pass
 
-    def connect(self) -> tuple[object, object]:
+    def connect(self, port: int = 80) -> tuple[object, object]:
         """Return both ends of a connection."""
-        listener = self.hosts[1].listener()
-        client = self.hosts[0].connect(("10.0.0.2", 80))
+        listener = self.hosts[1].listener(port)
+        client = self.hosts[0].connect(("10.0.0.2", port))
         self.wait(100 * MS)
         return client, listener.accept()
 
@@ -170,3 +170,19 @@ def test_a_probe_that_a_router_refuses_is_taken_at_its_word(path):
     here.send(client, server, 500_000)
     assert tcp_info(client).pmtu == 1400 and here.hosts[0].counters()["tcp_mtu_probes"] == 2
     assert "tcp_fast_retransmits" not in here.hosts[0].counters()
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_next_connection_begins_with_what_is_known(path, tells):
+    """Linux's route exceptions: no second connection to the host sends what the path does not take, for ten minutes."""
+    here = path(1300, tells)
+    here.send(*here.connect(), 2_000_000)
+    before = here.lost
+    client, server = here.connect(81)
+    assert here.send(client, server, 500_000) < 3 and here.lost == before
+    assert 1291 <= tcp_info(client).pmtu <= 1300
+    here.mtu = 1500
+    here.wait(700 * S)
+    third, server = here.connect(82)
+    here.send(third, server, 500_000)
+    assert tcp_info(third).pmtu == 1500

@@ -1,6 +1,6 @@
-/* What is known of path MTUs: learnt from ICMP, forgotten after ten minutes (RFC 1191 6.3, RFC 8201 5.2). For datagrams;
- * TCP has its own, as its sequence numbers let it check who speaks (tcp/icmp.c).
- * Called by net/fragment.c, sock/dgram*.c, option_ip.c; calls nothing.
+/* What is known of path MTUs: learnt from ICMP, forgotten after ten minutes (RFC 1191 6.3, RFC 8201 5.2). For datagrams,
+ * and where a connection begins; then TCP goes by its own, as its sequence numbers let it check who speaks (tcp/mtu.c).
+ * Called by net/fragment.c, sock/dgram*.c, option_ip.c, tcp/mtu.c; calls nothing.
  *
  * A hash table of sets of 4, the one that ends first gives way: whoever could forge ICMP errors fills this much and no
  * more, and makes packets no smaller than Linux lets him.

@@ -1,5 +1,5 @@
 /* The path's MTU (RFC 1191, RFC 8201), also where no router tells of it (RFC 4821).
- * Called by tcp/icmp.c, timer.c, output.c, recover.c, ack.c; calls tcp/syn_sent.c.
+ * Called by tcp/syn_sent.c, icmp.c, timer.c, output.c, recover.c, ack.c; calls tcp/syn_sent.c, net/pmtu.c.
  *
  *     ICMP ─────────────────────► path_mtu ──── 10 minutes ───► search
  *     three time-outs in a row ─► 1,064, then 552 (IPv6: 1,280) ─► search at once: was it the size, or an outage?
@@ -51,6 +51,16 @@ static void set_path(struct gd_tcb *tcb, uint32_t mtu)
 
 static void stop_search(struct gd_tcb *tcb, uint64_t now)
 {
+    tcb->mtu = (struct gd_mtu){.again_at = now + AGAIN};
+    if (tcb->path_mtu != 0) /* what has been found out here, others need not */
+        gd_pmtu_learn(tcb->sock.stack, &tcb->sock.flow.remote.addr, tcb->path_mtu);
+}
+
+void gd_mtu_start(struct gd_tcb *tcb, uint64_t now)
+{
+    uint32_t known = gd_path_mtu(tcb->sock.stack, &tcb->sock.dst, &tcb->sock.flow.remote.addr);
+
+    tcb->path_mtu = known < tcb->sock.dst.mtu ? known : 0;
     tcb->mtu = (struct gd_mtu){.again_at = now + AGAIN};
 }
 

@@ -1,5 +1,5 @@
 /* How large a packet of this connection may be, and the search for it: mtu.c's side of a connection.
- * Included by tcp/tcp.h; mtu.c is called by tcp/icmp.c, timer.c, output.c, recover.c, ack.c.
+ * Included by tcp/tcp.h; mtu.c is called by tcp/syn_sent.c, icmp.c, timer.c, output.c, recover.c, ack.c.
  */
 #ifndef GD_TCP_MTU_H
 #define GD_TCP_MTU_H
@@ -17,6 +17,8 @@ struct gd_mtu {
     uint64_t again_at;  /* when to search again */
 };
 
+/* A connection begins: with what is known of the path. */
+void gd_mtu_start(struct gd_tcb *tcb, uint64_t now);
 /* A router says so, in an error that quotes what is in flight. */
 void gd_mtu_learnt(struct gd_tcb *tcb, uint32_t mtu, uint64_t now);
 /* The retransmission timer has gone off: is it the size? Before everything in flight is marked as lost. */

@@ -119,8 +119,6 @@ int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
     tcb->rcv_wscale = gd_tcp_window_shift(&sock->options);
     tcb->syn_due = true;
     gd_ecn_open(tcb);
-    tcb->mtu = (struct gd_mtu){0};
-    tcb->path_mtu = 0;
     tcb->tally = (struct gd_tally){0};
     tcb->peer_mss = gd_tcp_mss_default(&remote->addr);
     tcb->connecting = true;

@@ -40,6 +40,7 @@ void gd_tcp_take_options(struct gd_tcb *tcb, const struct gd_tcp_options *option
         tcb->ts_recent = options->tsval;
         tcb->ts_recent_at = now;
     }
+    gd_mtu_start(tcb, now);
     gd_tcp_update_mss(tcb);
 }
 
