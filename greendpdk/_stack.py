@@ -146,6 +146,7 @@ def _make(settings: _config.Settings) -> Stack:
             stack.cpus = os.sched_getaffinity(0)
             os.sched_setaffinity(0, {settings.lcore})
     except BaseException:
+        _release(stack)
         _free(stack)
         raise
     stack.device_fds = _device.keep_from_children(before)
@@ -198,6 +199,11 @@ def _finish(stack: Stack, timeout: float) -> None:
     stack.poller.stop()
     lib.gd_stack_abort_all(stack.c)
     lib.gd_stack_poll(stack.c, lib.gd_live_now())
+    _release(stack)
+
+
+def _release(stack: Stack) -> None:
+    """Give DHCP leases back, and see the message off."""
     if _ports.release(stack.ports):
         _ports.wait(stack.c, stack.ports, lambda: not lib.gd_stack_unsent(stack.c), RELEASE_SECONDS)
 

@@ -182,6 +182,25 @@ def test_no_server_is_said_with_the_setting_and_the_way_out(net: Namespace) -> N
     )
 
 
+def test_routes_go_where_the_lease_has_their_gateways(net: Namespace, tmp_path: Path) -> None:
+    serve(net, tmp_path)
+    said = run(net, """
+        try:
+            greendpdk.start(routes="203.0.113.0/24 via 10.9.9.9")
+        except greendpdk.ConfigError as error:
+            print(error)
+        greendpdk.start(routes="203.0.113.0/24 via 198.18.7.9", gateway="198.18.7.8")
+        from greendpdk import socket
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.connect(("203.0.113.1", 9))
+            print(sock.getsockname()[0].startswith("198.18.7.5"))
+    """)
+    assert said.splitlines() == [
+        "routes (GREENDPDK_ROUTES) is '203.0.113.0/24 via 10.9.9.9', but its gateway is in no network of a port: "
+        "198.18.7.0/24", "True"]  # fmt: skip
+    assert seen(tmp_path, "DHCPACK") == seen(tmp_path, "DHCPRELEASE") == 2  # a start that fails gives it back too
+
+
 def test_names_are_asked_of_the_leases_server(net: Namespace, tmp_path: Path) -> None:
     serve(net, tmp_path, "--address=/name.test/198.18.7.99", "--dhcp-option=option:dns-server,198.18.7.1",
           "--no-resolv", port=53)  # fmt: skip

@@ -20,6 +20,7 @@ STACK = {V4: ("198.18.8.2", "198.18.9.2"), V6: ("fd08::2", "fd09::2")}
 KERNEL = {V4: ("198.18.8.1", "198.18.9.1"), V6: ("fd08::1", "fd09::1")}
 FAR = {V4: ("203.0.113.1", "192.0.2.1"), V6: ("2001:db8:1::1", "2001:db8:9::1")}  # behind the gateway, a route
 LENGTH = {V4: 24, V6: 64}
+LINK = "fe80::9"  # what the second port's router is called on its link
 both_families = pytest.mark.parametrize("family", [V4, V6], ids=["v4", "v6"])
 each_port = pytest.mark.parametrize("port", [0, 1], ids=["first", "second"])
 
@@ -36,6 +37,8 @@ def move(net: Namespace, far: Namespace, device: str, port: int) -> None:
     """Move a tap's kernel end into its namespace, with routes back to the stack's other addresses."""
     net.ip("link", "set", device, "netns", far.name)
     far.ip("link", "set", device, "up")
+    if port == 1:
+        far.ip("address", "add", f"{LINK}/64", "dev", device, "nodad")
     for family in (V4, V6):
         nodad = ["nodad"] if family == V6 else []
         far.ip("address", "add", f"{KERNEL[family][port]}/{LENGTH[family]}", "dev", device, *nodad)
@@ -51,7 +54,7 @@ def homes() -> Iterator[Homes]:
         stack = Side(
             net, "stack", "0.0.0.0", vdev="net_tap0,iface=one;net_tap1,iface=two", address=";".join(lists),
             gateway=f"{KERNEL[V4][0]},{KERNEL[V6][0]}",
-            routes=f"192.0.2.0/24 via {KERNEL[V4][1]}, 2001:db8:9::/48 via {KERNEL[V6][1]} dev net_tap1")  # fmt: skip
+            routes=f"192.0.2.0/24 via {KERNEL[V4][1]}, 2001:db8:9::/48 via {LINK} dev net_tap1")  # fmt: skip
         stack.call("os", "getpid")
         for port, (far, device) in enumerate(((one, "one"), (two, "two"))):
             move(net, far, device, port)
