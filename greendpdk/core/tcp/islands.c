@@ -95,6 +95,14 @@ bool gd_islands_have(const struct gd_islands *islands, uint32_t start, uint32_t 
     return i < islands->count && gd_seq_le(islands->at[i].start, start);
 }
 
+bool gd_islands_goes_on(const struct gd_islands *islands, uint32_t seq)
+{
+    uint32_t i = find(islands, seq);
+
+    return islands->nrecent > 0 && i < islands->count && islands->at[i].end == seq &&
+           islands->at[i].start == islands->recent[0];
+}
+
 void gd_islands_touch(struct gd_islands *islands, uint32_t seq)
 {
     uint32_t i = find(islands, seq + 1);

@@ -22,6 +22,8 @@ struct gd_islands {
 bool gd_islands_add(struct gd_islands *islands, uint32_t start, uint32_t end);
 /* The whole of [start, end) is there already. */
 bool gd_islands_have(const struct gd_islands *islands, uint32_t start, uint32_t end);
+/* seq goes on where the island ends that changed last. */
+bool gd_islands_goes_on(const struct gd_islands *islands, uint32_t seq);
 /* The one with seq in it is to be reported first (RFC 2883 4: next to the duplicate). */
 void gd_islands_touch(struct gd_islands *islands, uint32_t seq);
 /* Everything up to seq is in order: takes off those that it reaches, and returns where the last of them ends. */

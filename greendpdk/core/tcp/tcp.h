@@ -165,6 +165,7 @@ struct gd_tcb {
     struct gd_buffer snd, rcv;
     struct gd_tune tune;
     struct gd_islands islands;
+    uint32_t dupacks_out;    /* ACKs of segments out of order since rcv_nxt moved */
     struct gd_range dsack;   /* a duplicate to report once (RFC 2883); start == end: none */
 
     struct gd_listener *listener; /* LISTEN only, owned */
