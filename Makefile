@@ -8,7 +8,7 @@ FUZZ ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test oracle lint type asan bench clean
+.PHONY: help venv build demo test oracle lint type asan table bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ asan: venv ## run the engine's tests under AddressSanitizer and UBSan
 fuzz: venv ## fuzz the engine with libFuzzer (FUZZ="tcp net --seconds 600"); what breaks is kept in tests/fuzz/corpus
 	@.ci/packages $(PYTHON) clang libclang-rt-dev
 	@$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
+
+table: build ## write the throughput table of tests/sim anew
+	@$(BIN)/python tests/sim/table.py
 
 bench: build ## measure round trips and throughput
 	@$(BIN)/python benchmarks/bench.py

@@ -59,6 +59,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "radvd": (lambda: shutil.which("radvd") is not None, "apt install radvd"),
     "dnsmasq": (lambda: shutil.which("dnsmasq") is not None, "apt install dnsmasq-base"),
     "nft": (lambda: shutil.which("nft") is not None, "apt install nftables"),
+    "speed": (lambda: os.environ.get("GREENDPDK_SANITIZE", "") != "1", "gigabits take the sanitizers' build minutes"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),
