@@ -40,9 +40,9 @@ SYSCTLS = {
     "ipv4/tcp_timestamps": "1",
     "ipv4/tcp_ecn": "2",
     "ipv4/tcp_rfc1337": "1",
+    "ipv4/tcp_mtu_probing": "1",
     "ipv4/icmp_ratelimit": "0",
-    "ipv6/conf/all/disable_ipv6": "1",
-    "ipv6/conf/default/disable_ipv6": "1",
+    "ipv6/icmp/ratelimit": "0",
 }
 
 
@@ -174,8 +174,9 @@ class Kernel:
                 self.sysctl(name, value)
         self.tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.tun, TUNSETIFF, struct.pack("16sH22x", b"tun0", IFF_TUN | IFF_NO_PI))
-        for words in ("link set lo up", f"address add {local}/{length} dev tun0", f"link set tun0 mtu {mtu} up",
-                      f"route add default via {gateway} dev tun0"):
+        quiet = "nodad" if ":" in local else ""  # no question to a link where nobody would answer
+        for words in ("link set lo up", "link set tun0 addrgenmode none", f"link set tun0 mtu {mtu} up",
+                      f"address add {local}/{length} dev tun0 {quiet}", f"route add default via {gateway} dev tun0"):
             subprocess.run(["ip", *words.split()], check=True)
 
     def sysctl(self, name: str, value: str) -> None:

@@ -24,7 +24,7 @@ from greendpdk.testing import ScriptError
 from greendpdk.testing._flow import Flow
 from greendpdk.testing._lines import Code, Script, Statement, parse_script
 from greendpdk.testing._packet import PacketLine, TcpLine
-from greendpdk.testing._player import Player, Sent
+from greendpdk.testing._player import Player, Sent, is_discovery
 from greendpdk.testing._setup import Setup
 from greendpdk.testing.clock import MS, NEVER, S
 from greendpdk.testing.segment import PSH, Frame, Ip, Option, Tcp, build_ip, parse
@@ -33,7 +33,7 @@ from greendpdk.testing.wire import MAC_A, MAC_B
 TOLERANCE = 15 * MS
 TICKS = 100  # how far a timestamp may be off where a script counts its ticks: the sum of such waits
 WHEEL = 7  # Linux's timing wheel fires an eighth of a wait late, at the worst
-ETHERNET = MAC_B + MAC_A + b"\x08\x00"
+ETHERNET = {4: MAC_B + MAC_A + b"\x08\x00", 6: MAC_B + MAC_A + b"\x86\xdd"}  # by IP version
 LONGEST = 25.0  # seconds that a script may take
 
 # Fields of gd_config that are sysctls of Linux.
@@ -83,8 +83,6 @@ def refusal(script: Script) -> str:
     setup = Setup.of(script.options)
     if setup.arp:
         return "ARP: a tun device has none"
-    if setup.ip_version != "ipv4":
-        return f"{setup.ip_version} is not offered"
     if own := [name for name, value in setup.engine.items() if (name, value) not in SETTINGS]:
         return "sets the engine's own " + ", ".join(own)
     if duration(script) > LONGEST:
@@ -130,8 +128,9 @@ class KernelPlayer(Player):
     def collect(self) -> None:
         """Take what has been sent."""
         while (packet := self.kernel.take()) is not None:
-            if packet[0] >> 4 == 4:
-                self.sent.append(Sent(self.clock.now, parse(ETHERNET + packet)))
+            frame = parse(ETHERNET[packet[0] >> 4] + packet)
+            if not is_discovery(frame.body):
+                self.sent.append(Sent(self.clock.now, frame))
 
     def deliver(self, frame: Frame) -> None:
         """Let a frame arrive there."""
