@@ -201,6 +201,23 @@ def test_routes_go_where_the_lease_has_their_gateways(net: Namespace, tmp_path: 
     assert seen(tmp_path, "DHCPACK") == seen(tmp_path, "DHCPRELEASE") == 2  # a start that fails gives it back too
 
 
+def test_second_port_takes_a_lease_and_its_router_while_the_first_has_an_address_by_hand(
+    net: Namespace, tmp_path: Path
+) -> None:
+    serve(net, tmp_path)
+    said = run(net, """
+        stack = greendpdk.start()
+        first, second = stack.ports
+        assert first.lease is None and str(first.addresses[0]) == "198.18.0.2/24"
+        from greendpdk import socket
+        for far in ("198.18.0.1", "198.18.7.1", "203.0.113.1"):
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.connect((far, 9))
+                print([sock.getsockname()[0] in map(str, (own.ip for own in port.addresses)) for port in stack.ports])
+    """, vdev="net_tap0;net_tap1,iface=gd0", address=";dhcp", tap_address=f";{KERNEL}/24")
+    assert said.splitlines() == ["[True, False]", "[False, True]", "[False, True]"]
+
+
 def test_names_are_asked_of_the_leases_server(net: Namespace, tmp_path: Path) -> None:
     serve(net, tmp_path, "--address=/name.test/198.18.7.99", "--dhcp-option=option:dns-server,198.18.7.1",
           "--no-resolv", port=53)  # fmt: skip

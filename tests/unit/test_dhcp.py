@@ -95,6 +95,11 @@ def test_grant_is_in_force_when_nobody_answers_three_probes(client: Client) -> N
     assert client.others == [ether(arp(1, OFFERED, OFFERED, OUR_MAC), 0x0806, BROADCAST, OUR_MAC)]  # the announcement
     assert (client.state, client.address()) == ("BOUND", f"{OFFERED}/24")
     assert leads(client.host, FAR) == leads(client.host, SERVER) == OFFERED
+    client.host.advance(2 * SECOND)
+    assert client.sent() == []
+    assert client.others == [ether(arp(1, OFFERED, OFFERED, OUR_MAC), 0x0806, BROADCAST, OUR_MAC)]  # RFC 5227 2.3
+    client.host.advance(1700 * SECOND)
+    assert client.sent() == [] and client.others == []
 
 
 def test_status_tells_the_lease(client: Client) -> None:

@@ -20,14 +20,15 @@
 #include <stdlib.h>
 
 #define SECOND 1000000000ull
-#define BACKOFF_FIRST 4u           /* RFC 2131 4.1 ... */
-#define BACKOFF_MOST 64u           /* ... and doubled each time up to that */
-#define REQUESTS 4u                /* RFC 2131 3.1.5: after 60 s in all the server is given up */
-#define RENEW_LEAST (60 * SECOND)  /* RFC 2131 4.4.5: half of what is left, down to a minute */
-#define PROBES 3u                  /* RFC 5227 1.1 ... */
-#define PROBE_EVERY (SECOND / 5)   /* ... but sooner one after the other */
-#define DECLINE_WAIT (10 * SECOND) /* RFC 2131 3.1.5 */
-#define NAK_WAIT_MOST 6u           /* 2^6 s between a NAK and the next DISCOVER; nobody makes us spin */
+#define BACKOFF_FIRST 4u            /* RFC 2131 4.1 ... */
+#define BACKOFF_MOST 64u            /* ... and doubled each time up to that */
+#define REQUESTS 4u                 /* RFC 2131 3.1.5: after 60 s in all the server is given up */
+#define RENEW_LEAST (60 * SECOND)   /* RFC 2131 4.4.5: half of what is left, down to a minute */
+#define PROBES 3u                   /* RFC 5227 1.1 ... */
+#define PROBE_EVERY (SECOND / 5)    /* ... but sooner one after the other */
+#define ANNOUNCE_EVERY (2 * SECOND) /* RFC 5227 2.3: twice; the first when the address is added */
+#define DECLINE_WAIT (10 * SECOND)  /* RFC 2131 3.1.5 */
+#define NAK_WAIT_MOST 6u            /* 2^6 s between a NAK and the next DISCOVER; nobody makes us spin */
 
 static void arm(struct gd_dhcp *dhcp, uint64_t at)
 {
@@ -37,7 +38,7 @@ static void arm(struct gd_dhcp *dhcp, uint64_t at)
 /* 4, 8, 16, 32, 64, 64, ... s, each a second more or less at random. */
 static uint64_t backoff(struct gd_dhcp *dhcp)
 {
-    uint64_t wait = BACKOFF_FIRST << (dhcp->tries < 5 ? dhcp->tries - 1 : 4);
+    uint64_t wait = dhcp->tries > 4 ? BACKOFF_MOST : BACKOFF_FIRST << (dhcp->tries - 1);
     uint32_t shake = gd_random_below(&dhcp->netif->stack->random, 2001); /* ms */
 
     return wait * SECOND + shake * (SECOND / 1000) - SECOND;
@@ -80,11 +81,20 @@ static void ask_for_more(struct gd_dhcp *dhcp, uint64_t until, uint64_t now)
     arm(dhcp, until == GD_NEVER || now + wait < until ? now + wait : until);
 }
 
+/* Until T1. */
+static void rest(struct gd_dhcp *dhcp)
+{
+    if (dhcp->renew_at != GD_NEVER)
+        arm(dhcp, dhcp->renew_at);
+    else
+        gd_timer_cancel(&dhcp->netif->stack->wheel, &dhcp->timer);
+}
+
 /* The lease that was granted comes into force, from when it was asked for. */
 static void enter_bound(struct gd_dhcp *dhcp, uint64_t now)
 {
     const struct gd_dhcp_lease *lease = &dhcp->offer;
-    bool for_ever = lease->seconds == GD_DHCP_FOREVER;
+    bool for_ever = lease->seconds == GD_DHCP_FOREVER, fresh;
 
     if (gd_dhcp_apply(dhcp, lease) < 0) {
         gd_count(&dhcp->netif->stack->stats, GD_STAT_dhcp_drop_unusable);
@@ -95,11 +105,12 @@ static void enter_bound(struct gd_dhcp *dhcp, uint64_t now)
     dhcp->rebind_at = for_ever ? GD_NEVER : dhcp->asked_at + lease->rebind * SECOND;
     dhcp->ends_at = for_ever ? GD_NEVER : dhcp->asked_at + lease->seconds * SECOND;
     dhcp->naks_in_row = 0;
+    fresh = dhcp->state == GD_DHCP_CHECKING;
     become(dhcp, GD_DHCP_BOUND);
-    if (!for_ever)
-        arm(dhcp, dhcp->renew_at);
+    if (fresh && now + ANNOUNCE_EVERY < dhcp->renew_at)
+        arm(dhcp, now + ANNOUNCE_EVERY);
     else
-        gd_timer_cancel(&dhcp->netif->stack->wheel, &dhcp->timer);
+        rest(dhcp);
 }
 
 static void probe(struct gd_dhcp *dhcp, uint64_t now)
@@ -149,6 +160,11 @@ static void fire(struct gd_timer *timer, uint64_t now)
         probe(dhcp, now);
         return;
     case GD_DHCP_BOUND:
+        if (now < dhcp->renew_at) {
+            gd_arp_announce(dhcp->netif, &dhcp->lease.address);
+            rest(dhcp);
+            return;
+        }
         open_transaction(dhcp, now);
         become(dhcp, GD_DHCP_RENEWING);
         renew(dhcp, now);
