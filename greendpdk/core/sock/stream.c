@@ -80,6 +80,10 @@ int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
         return count;
     gd_buffer_consume(&sock->stack->pool, &tcb->rcv, count, tcb->islands.count > 0);
     tcb->was_read = true;
+    if (tcb->ack_when_read && tcb->rcv.len == 0) { /* Linux's tcp_cleanup_rbuf: its sender may wait for nothing else */
+        tcb->ack_now = true;
+        gd_tcp_want_output(tcb);
+    }
     gd_tcp_tune_read(tcb, count, sock->stack->now);
     if (gd_tcp_window_update_due(tcb))
         gd_tcp_want_output(tcb);

@@ -104,6 +104,7 @@ struct gd_tcb {
     uint32_t unacked_in; /* bytes received since the last ACK left */
 
     bool ack_now, ack_later; /* an ACK is due at once / by the delayed-ACK timer */
+    bool ack_when_read;      /* by the timer, or when the reader has all: small segments, more than one */
     bool syn_due;            /* our SYN is to be sent, or sent again */
     bool force;              /* the persist timer: ignore Nagle and silly-window avoidance once */
     bool fin_sent, fin_received, rcv_fin; /* rcv_fin: fin_at is known */
