@@ -175,6 +175,7 @@ void host_open(struct host *host, uint8_t mode)
     HOST_CHECK(gd_stack_add_address(host->stack, host->ifindex, own.b, 64) == 0);
     own = frame_link_local(OURS);
     HOST_CHECK(gd_stack_add_address(host->stack, host->ifindex, own.b, 64) == 0);
+    HOST_CHECK(gd_stack_autoconf(host->stack, host->ifindex) == 0); /* routers are listened to */
     host_advance(host, 3 * HOST_S); /* duplicate address detection */
     open_witness(host);
     peer_init(&host->peer, PEER, false, 5000, PORT_OPEN);
