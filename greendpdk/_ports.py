@@ -226,17 +226,28 @@ def wait_for_ipv6(stack: Any, ports: list[Port]) -> None:
             own.version == 6 and own not in port.wanted and not own.ip.is_link_local for own in port.addresses
         )
 
-    if asking and not wait(stack, ports, lambda: all(map(advertised, asking)), ROUTER_SECONDS):
-        late = next(port for port in asking if not advertised(port))
+    def hopeless(port: Port) -> str:  # without an address of the link no router can be asked
+        taken = (own for own, state in port.address_states.items() if state == "duplicate" and own.ip.is_link_local)
+        return next(map(str, taken), "")
+
+    def decided() -> bool:
+        return all(advertised(port) or hopeless(port) for port in asking)
+
+    wait(stack, ports, decided, ROUTER_SECONDS if asking else 0)
+    for late in asking:
+        if advertised(late):
+            continue
+        if own := hopeless(late):
+            raise ConfigError("address", AUTO, f"on {late.name} another host has {own}, made of our MAC: set mac")
         raise ConfigError(
             "address", AUTO, f"on {late.name} no router advertised itself or a prefix in {ROUTER_SECONDS:.0f} s: give "
             "a CIDR such as 'fd00::2/64'"
         )  # fmt: skip
     wait(stack, ports, settled, DAD_SECONDS)
     for port in ports:
-        for own, state in port.address_states.items():
-            if state == "duplicate" and own in port.wanted:
-                raise ConfigError("address", str(own), f"on {port.name} another host has that address")
+        for own6, state in port.address_states.items():
+            if state == "duplicate" and own6 in port.wanted:
+                raise ConfigError("address", str(own6), f"on {port.name} another host has that address")
 
 
 def _seen(port: Port) -> str:

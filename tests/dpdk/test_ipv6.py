@@ -273,15 +273,20 @@ def test_link_without_a_router_is_named(net: Namespace) -> None:
     assert "no router advertised itself" in done.stderr
 
 
-def test_address_that_the_kernel_has_is_refused() -> None:
+@pytest.mark.parametrize("address", ["fd00::2/64", "auto"])
+def test_address_that_the_kernel_has_is_refused(address: str) -> None:
+    """One set by hand, or the one of the link that our MAC makes."""
     with Namespace() as here, Namespace() as there:
-        here.ip("link", "add", "veth0", "type", "veth", "peer", "name", "veth0", "netns", there.name)
+        peer = ("peer", "name", "veth0", "netns", there.name)
+        here.ip("link", "add", "veth0", "address", "02:00:00:00:00:77", "type", "veth", *peer)
         for side in (here, there):
             side.ip("link", "set", "veth0", "up")
-        there.ip("address", "add", "fd00::2/64", "dev", "veth0", "nodad")
+        for taken in ("fd00::2/64", "fe80::ff:fe00:77/64"):
+            there.ip("address", "add", taken, "dev", "veth0", "nodad")
         time.sleep(0.1)  # the link comes up
-        done = run(here, "greendpdk.start()", check=False, vdev="net_af_packet0,iface=veth0", address="fd00::2/64")
-    assert "another host has that address" in done.stderr and "fd00::2/64" in done.stderr
+        done = run(here, "greendpdk.start()", check=False, vdev="net_af_packet0,iface=veth0", address=address)
+    said = "another host has fe80::ff:fe00:77/64" if address == "auto" else "another host has that address"
+    assert said in done.stderr and address in done.stderr
 
 
 def test_link_too_short_for_ipv6_is_named() -> None:
