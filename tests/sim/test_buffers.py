@@ -7,6 +7,7 @@ import socket
 import pytest
 from streams import Stream, assert_nothing_left, run
 
+from greendpdk._native import lib
 from greendpdk.testing import Endpoint, Fault, Wire
 from greendpdk.testing.clock import MS, S
 
@@ -99,3 +100,17 @@ def test_idle_connections_own_no_buffers_however_large_they_have_grown() -> None
         wire.advance(S)
         assert min(sizes(client, server)) > 1 << 20
         assert (wire.a.buffer_bytes, wire.b.buffer_bytes) == (0, 0)
+
+
+def test_larger_send_buffer_wakes_the_writer() -> None:
+    """Linux's sk_setsockopt: "Wake up sending tasks if we upped the value"."""
+    with Wire() as wire:
+        client, _ = wire.connection()
+        wire.cut()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+        with pytest.raises(BlockingIOError):
+            while True:
+                client.send(b"x" * 1000)
+        wire.a.events()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
+        assert dict(wire.a.events())[client.id] & lib.GD_WRITE

@@ -2,7 +2,7 @@
  * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, option_group.c, and tcp/ where an option acts at once.
  */
 #include "option.h"
-#include "../tcp/tcp.h"
+#include "../tcp/window.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -77,6 +77,7 @@ static int set_buffer(struct gd_sock *sock, const struct gd_option *option, int 
     if (sock->type == SOCK_STREAM) {
         gd_tcb(sock)->was_read = true; /* the window may have opened, as if by a reader */
         gd_tcp_want_output(gd_tcb(sock));
+        gd_tcp_wake_writer(gd_tcb(sock));
     }
     return 0;
 }

@@ -41,14 +41,10 @@ void gd_tcp_unstarve(struct gd_tcb *tcb)
 /* True if it waits no more. */
 static bool feed(struct gd_tcb *tcb)
 {
-    bool waits = false;
+    bool waits;
 
-    if (tcb->want_write && gd_tcp_writable(tcb)) {
-        tcb->want_write = false;
-        gd_sock_wake(&tcb->sock, GD_WRITE);
-    } else if (tcb->want_write && gd_tcp_snd_short(tcb)) {
-        waits = true;
-    }
+    gd_tcp_wake_writer(tcb);
+    waits = tcb->want_write && gd_tcp_snd_short(tcb);
     if ((tcb->state & GD_CAN_RECEIVE) != 0 && gd_tcp_rcv_short(tcb))
         return false;
     tcb->was_read = true; /* the window may open, as if by a reader */

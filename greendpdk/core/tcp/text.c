@@ -97,6 +97,21 @@ static void ack_out_of_order(struct gd_tcb *tcb, bool goes_on, uint64_t now)
     gd_tcp_ack_at_once(tcb, now);
 }
 
+/* Text that is next. If not all of it finds room, then what does: or one larger than the reserve would never pass. */
+static bool store_next(struct gd_tcb *tcb, struct gd_segment *segment)
+{
+    uint64_t room;
+
+    if (store(tcb, segment) || (make_room(tcb) && store(tcb, segment)))
+        return true;
+    room = gd_buffer_room(&tcb->sock.stack->pool, &tcb->rcv);
+    if (room == 0 || room >= segment->len)
+        return false;
+    segment->len = (uint32_t)room;
+    segment->fin = false;
+    return store(tcb, segment);
+}
+
 static void out_of_order(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
 {
     struct gd_stats *stats = &tcb->sock.stack->stats;
@@ -148,7 +163,7 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
         out_of_order(tcb, segment, now);
         return true;
     }
-    if (!store(tcb, segment) && (!make_room(tcb) || !store(tcb, segment)))
+    if (!store_next(tcb, segment))
         return false;
     if (segment->len > tcb->rcv_mss)
         tcb->rcv_mss = segment->len;
