@@ -254,3 +254,32 @@ def first_port() -> tuple[list[str], int, tuple[str, ...]]:
 
     port = greendpdk.running().ports[0]
     return [str(own.ip) for own in port.addresses], port.scope_id, port.advertised_dns
+
+
+def send_timed(sock: socket.socket, size: int, seed: int) -> str:
+    """Send size bytes and the end of the stream; return the digest. Nothing else takes time meanwhile."""
+    block = random.Random(seed).randbytes(BLOCK)
+    digest = hashlib.sha256()
+    for start in range(0, size, BLOCK):
+        sock.sendall(memoryview(block)[: size - start])
+    sock.shutdown(socket.SHUT_WR)
+    for start in range(0, size, BLOCK):
+        digest.update(memoryview(block)[: size - start])
+    sock.recv(1)  # the other side has all of it
+    return digest.hexdigest()
+
+
+def receive_timed(sock: socket.socket) -> tuple[float, float, str]:
+    """Receive all; return the seconds it took, the longest pause in it, and the digest, taken afterwards."""
+    began = last = time.monotonic()
+    parts, pause = [], 0.0
+    while data := sock.recv(1 << 18):
+        now = time.monotonic()
+        pause, last = max(pause, now - last), now
+        parts.append(data)
+    took = last - began
+    sock.shutdown(socket.SHUT_WR)
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return took, pause, digest.hexdigest()
