@@ -128,7 +128,6 @@ static void free_netif(struct gd_netif *netif)
 {
     gd_dhcp_free(netif);
     gd_nd_disable(netif);
-    gd_group_free(netif);
     netif->port->ops->free(netif->port, netif->tx, netif->ntx);
     netif->port->ops->close(netif->port);
     free(netif);
@@ -138,6 +137,9 @@ void gd_stack_free(struct gd_stack *stack)
 {
     if (stack == NULL)
         return;
+    for (int i = 0; i < stack->netif_end; i++)
+        if (stack->netifs[i] != NULL)
+            gd_group_close(stack->netifs[i]);
     free_socks(stack);
     gd_net_free(stack);
     for (int i = 0; i < stack->netif_end; i++)
@@ -182,6 +184,7 @@ int gd_stack_detach(struct gd_stack *stack, int ifindex)
 
     if (netif == NULL || ifindex == 1) /* the loopback stays */
         return -ENODEV;
+    gd_group_close(netif);
     gd_route_forget(stack, netif);
     gd_neigh_forget(stack, netif);
     gd_reassembly_forget(stack, netif);

@@ -3,6 +3,7 @@
 """
 from __future__ import annotations
 
+import errno
 import struct
 
 import pytest
@@ -115,3 +116,16 @@ def test_query_that_is_not_of_this_link_is_ignored(host6: Host6, sock: Socket, f
     assert host6.dropped() == {"group_drop_malformed": 1}
     host6.advance(30 * SECOND)
     assert said(host6) == []
+
+
+def test_report_of_many_groups_is_cut_to_what_every_link_carries(host6: Host6) -> None:
+    socks = [listening(host6, "::", AF_INET6) for _ in range(4)]
+    joined = [setraw(socks[number // 20], IP6, JOIN6, mreq6(f"ff05::{number + 1:x}")) for number in range(64)]
+    assert set(joined) == {0, -errno.ENOBUFS}  # an interface has 64 groups, the solicited-node ones among them
+    host6.advance(3 * SECOND)
+    host6.take()
+    host6.inject(query())
+    host6.advance(SECOND + 2 * MS)
+    frames = [frame for frame in host6.take() if frame[20] == 0]
+    assert len(frames) == 2 and max(map(len, frames)) <= 14 + 1280
+    assert sum(struct.unpack("!H", frame[68:70])[0] for frame in frames) == 64

@@ -162,9 +162,11 @@ def test_membership_is_an_interface_s(two: Host) -> None:
 
 
 def test_detached_interface_takes_its_memberships(two: Host) -> None:
-    sock = listening(two)
+    """And leaves no neighbour behind, as a last report to routers would."""
+    sock, neighbours = listening(two), two.stack.neigh_count
     assert setraw(sock, IP, JOIN, mreq(GROUP, SECOND)) == 0
     assert two.lib.gd_stack_detach(two.stack, two.second) == 0  # type: ignore[attr-defined]
+    assert two.stack.neigh_count == neighbours
     assert setraw(sock, IP, LEAVE, mreqn(GROUP, "0.0.0.0", two.second)) == -errno.ENODEV  # type: ignore[attr-defined]
     sock.close()
 

@@ -46,7 +46,7 @@ static bool is_everybody(const struct gd_addr *addr)
 /* Never 224.0.0.1 (RFC 3376 6), nor ff02::1 and what is of the interface's scope or less (RFC 3810 6). */
 static bool is_reported(const struct gd_netif *netif, const struct gd_addr *addr)
 {
-    if (netif->port->caps & GD_CAP_LOOPBACK || is_everybody(addr))
+    if (netif->groups_closed || netif->port->caps & GD_CAP_LOOPBACK || is_everybody(addr))
         return false;
     return gd_addr_is_v4(addr) || (addr->b[1] & 15) >= 2;
 }
@@ -167,8 +167,9 @@ void gd_group_init(struct gd_netif *netif)
     }
 }
 
-void gd_group_free(struct gd_netif *netif)
+void gd_group_close(struct gd_netif *netif)
 {
+    netif->groups_closed = true;
     for (int i = 0; i < 2; i++)
         gd_timer_cancel(&netif->stack->wheel, &netif->reporters[i].timer);
 }

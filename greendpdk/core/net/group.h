@@ -47,7 +47,8 @@ struct gd_query {
 
 /* group.c. In and out of the life of an interface. */
 void gd_group_init(struct gd_netif *netif);
-void gd_group_free(struct gd_netif *netif);
+/* From here on nothing is said any more: before its neighbours go, which reports would make anew. */
+void gd_group_close(struct gd_netif *netif);
 /* A router asks. */
 void gd_group_query(struct gd_netif *netif, bool v4, const struct gd_query *query, uint64_t now);
 /* Another host has reported a group: in the old versions one report is enough. */

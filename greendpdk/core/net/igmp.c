@@ -66,7 +66,7 @@ static void transmit(struct gd_netif *netif, struct gd_frame *frame, const struc
 /* A frame whose message has its first 8 bytes; NULL: there is none (counted). */
 static struct gd_frame *begin(struct gd_netif *netif, uint8_t type, uint32_t rest)
 {
-    struct gd_frame *frame = gd_netif_alloc(netif);
+    struct gd_frame *frame = netif->port->mtu < HEADER + GD_IGMP_LEN ? NULL : gd_netif_alloc(netif);
     uint8_t *message;
 
     if (!frame)
@@ -80,9 +80,10 @@ static struct gd_frame *begin(struct gd_netif *netif, uint8_t type, uint32_t res
 void gd_igmp_report(struct gd_netif *netif, const struct gd_group_record *records, uint32_t count)
 {
     struct gd_addr to = gd_addr_v4(all_igmp3);
-    uint32_t most = (netif->port->mtu - HEADER - GD_IGMP_LEN) / GD_IGMP_RECORD;
+    uint32_t mtu = netif->port->mtu, before = HEADER + GD_IGMP_LEN;
+    uint32_t most = mtu > before ? (mtu - before) / GD_IGMP_RECORD : 0;
 
-    while (count > 0) {
+    while (count > 0 && most > 0) {
         uint32_t part = count < most ? count : most;
         struct gd_frame *frame = begin(netif, GD_IGMP_REPORT3, part);
         uint8_t *at;

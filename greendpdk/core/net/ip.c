@@ -70,30 +70,34 @@ int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif
     return *netif ? 0 : -ENETUNREACH;
 }
 
+int gd_dst_by(struct gd_dst *dst, struct gd_netif *netif, const struct gd_addr *next_hop)
+{
+    struct gd_stack *stack = netif->stack;
+    uint32_t told = gd_addr_is_v4(next_hop) ? netif->mtu4 : netif->nd.mtu;
+
+    dst->neigh = NULL;
+    if ((netif->port->caps & GD_CAP_LOOPBACK) == 0) {
+        dst->neigh = gd_neigh_get(stack, netif, next_hop);
+        if (!dst->neigh)
+            return -ENOBUFS;
+    }
+    dst->netif = netif;
+    dst->mtu = told && told < netif->port->mtu ? told : netif->port->mtu;
+    dst->label = 0;
+    dst->generation = stack->generation; /* which making a neighbour may have moved */
+    return 0;
+}
+
 int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_addr *to)
 {
     struct gd_netif *netif;
     struct gd_addr next_hop;
-    uint32_t told; /* by DHCP or a router */
     int rc;
 
     if (dst->generation == stack->generation)
         return 0;
     rc = gd_ip_path(stack, to, &netif, &next_hop);
-    if (rc < 0)
-        return rc;
-    dst->neigh = NULL;
-    if ((netif->port->caps & GD_CAP_LOOPBACK) == 0) {
-        dst->neigh = gd_neigh_get(stack, netif, &next_hop);
-        if (!dst->neigh)
-            return -ENOBUFS;
-    }
-    dst->netif = netif;
-    told = gd_addr_is_v4(to) ? netif->mtu4 : netif->nd.mtu;
-    dst->mtu = told && told < netif->port->mtu ? told : netif->port->mtu;
-    dst->label = 0;
-    dst->generation = stack->generation; /* which making a neighbour may have moved */
-    return 0;
+    return rc < 0 ? rc : gd_dst_by(dst, netif, &next_hop);
 }
 
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len)

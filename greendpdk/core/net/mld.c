@@ -59,9 +59,11 @@ static void transmit(struct gd_netif *netif, struct gd_frame *frame, const struc
 
 void gd_mld_report(struct gd_netif *netif, const struct gd_group_record *records, uint32_t count)
 {
-    uint32_t most = (GD_IP6_MTU_MIN - GD_IP6_HEADER - HOP_BY_HOP - GD_MLD_REPORT) / GD_MLD_RECORD;
+    uint32_t mtu = netif->port->mtu < GD_IP6_MTU_MIN ? netif->port->mtu : GD_IP6_MTU_MIN; /* less is no IPv6's link */
+    uint32_t before = GD_IP6_HEADER + HOP_BY_HOP + GD_MLD_REPORT;
+    uint32_t most = mtu > before ? (mtu - before) / GD_MLD_RECORD : 0;
 
-    while (count > 0) {
+    while (count > 0 && most > 0) {
         uint32_t part = count < most ? count : most;
         struct gd_frame *frame = gd_netif_alloc(netif);
         uint8_t *at;
@@ -83,8 +85,11 @@ void gd_mld_report(struct gd_netif *netif, const struct gd_group_record *records
 void gd_mld_report_old(struct gd_netif *netif, const struct gd_group_record *record)
 {
     bool left = record->type == GD_RECORD_LEFT;
-    struct gd_frame *frame = gd_netif_alloc(netif);
+    struct gd_frame *frame;
 
+    if (netif->port->mtu < GD_IP6_HEADER + HOP_BY_HOP + GD_MLD_LEN)
+        return;
+    frame = gd_netif_alloc(netif);
     if (!frame)
         return;
     gd_icmp6_write(frame->data + BEFORE, left ? GD_MLD_DONE1 : GD_MLD_REPORT1, 0, 0);

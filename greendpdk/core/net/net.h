@@ -42,6 +42,7 @@ struct gd_netif {
     int ngroups;
     struct gd_group groups[GD_GROUPS];
     struct gd_reporter reporters[2]; /* of IPv4, of IPv6 */
+    bool groups_closed;              /* by gd_group_close */
     int ntx;
     struct gd_frame *tx[GD_TX_QUEUE]; /* owned until the port takes them */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
@@ -122,6 +123,8 @@ void gd_netif_flush(struct gd_netif *netif, uint64_t now);
 /* ---- ip.c: packets out, either family ---- */
 /* Fills dst. 0, -ENETUNREACH, -ENOBUFS (no room for one more neighbour). O(1) while the generation stands. */
 int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_addr *to);
+/* The same by an interface and next hop that the caller has chosen. 0, -ENOBUFS. */
+int gd_dst_by(struct gd_dst *dst, struct gd_netif *netif, const struct gd_addr *next_hop);
 /* The same, for a packet from that source, which must be an address of ours. */
 int gd_ip_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields);
 /* Begins a packet. 0, -ENETUNREACH, -ENOBUFS (no frame or queue full: try again next turn). */

@@ -84,10 +84,7 @@ bool gd_udp_hears(const struct gd_udp *udp, const struct gd_addr *group, int ifi
 int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to)
 {
     const struct gd_multicast *multicast = &udp->multicast[gd_addr_is_v4(to) ? 0 : 1];
-    struct gd_stack *stack = udp->sock.stack;
-    struct gd_netif *netif = gd_netif_find(stack, multicast->ifindex);
-    bool loopback = netif && netif->port->caps & GD_CAP_LOOPBACK;
-    struct gd_dst *dst = &udp->sock.dst;
+    struct gd_netif *netif = gd_netif_find(udp->sock.stack, multicast->ifindex);
     const struct gd_addr *own;
 
     if (!netif)
@@ -99,11 +96,5 @@ int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to)
         udp->src = *own;
     else
         return -EADDRNOTAVAIL;
-    *dst = (struct gd_dst){.netif = netif, .mtu = netif->port->mtu};
-    if (!loopback)
-        dst->neigh = gd_neigh_get(stack, netif, to);
-    if (!loopback && !dst->neigh)
-        return -ENOBUFS;
-    dst->generation = stack->generation; /* which making a neighbour may have moved */
-    return 0;
+    return gd_dst_by(&udp->sock.dst, netif, to);
 }
