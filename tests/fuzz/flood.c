@@ -24,6 +24,7 @@
 #define QUEUE 2000 /* frames: 48 ms of full ones */
 #define SERVER_PORT 80
 #define CHUNK 65536u
+#define PATIENCE 20 /* seconds: a lost SYN, and then a lost hello, which waits 3 s (RFC 6298 5.7), and 6 */
 
 #define CHECK(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
 
@@ -197,13 +198,12 @@ static void welcome(struct world *world, uint32_t i, uint32_t ms)
     }
 }
 
-static uint32_t welcomed(struct world *world)
+static uint32_t welcomed(const struct world *world)
 {
     uint32_t found = 0;
-    uint8_t words[7];
 
     for (uint32_t i = 0; i < world->asked; i++)
-        found += gd_sock_recv(world->newcomers[i], words, 7, 0) == 7 && memcmp(words, "welcome", 7) == 0;
+        found += gd_sock_unread(world->newcomers[i]) == 7;
     return found;
 }
 
@@ -272,7 +272,8 @@ int main(int count, char **words)
     alive = established(ends, 2 * STREAMS);
     held = alloc_peak();
     in_flood = established(world.newcomers, world.asked);
-    run(&world, 4000, 0, true); /* for a hello that the wire lost: 3 s after a SYN was lost too (RFC 6298 5.7) */
+    for (int i = 0; i < PATIENCE && welcomed(&world) < world.asked; i++) /* the wire may have lost a hello, and again */
+        run(&world, 1000, 0, true);
     printf("{\"spoofed\": %u, \"calm_bytes\": %llu, \"flood_bytes\": %llu, \"ends_alive\": %llu, \"newcomers\": %u, "
            "\"newcomers_in\": %u, \"welcomed\": %u, ",
            world.spoofed, (unsigned long long)calm, (unsigned long long)flooded, (unsigned long long)alive, world.asked,
