@@ -134,10 +134,12 @@ static uint64_t last_together(const struct gd_tcb *tcb, uint64_t position)
     return position;
 }
 
-/* [seq, end) again, in pieces if the MSS has shrunk since. */
+/* [seq, end) again, in pieces if the MSS has shrunk since. A piece without a frame is as one that the wire loses: else
+ * those before it would go out again each turn, until there are frames for all. */
 static int emit_again(struct gd_tcb *tcb, uint32_t seq, uint32_t end, uint64_t now)
 {
     bool fin = ends_with_fin(tcb, end);
+    uint32_t begin = seq;
 
     end -= fin ? 1 : 0;
     do {
@@ -147,7 +149,7 @@ static int emit_again(struct gd_tcb *tcb, uint32_t seq, uint32_t end, uint64_t n
         int rc = gd_tcp_emit(tcb, seq, len, (uint8_t)(GD_TCP_ACK | push | last), now);
 
         if (rc != 0)
-            return rc;
+            return seq == begin ? rc : 0;
         seq += len;
     } while (seq != end);
     return 0;
