@@ -4,6 +4,7 @@
  *     byte 0: the scene    byte 1: the mode    then steps:   a frame of the scene, changed in places
  *                                                            │ the stack's last frame, sent back, changed
  *                                                            │ raw bytes │ a TCP segment by its fields
+ *                                                            │ a thousand frames that differ in a number
  *                                                            │ a socket call │ time │ no frames, no memory
  */
 #include "alloc.h"
@@ -132,6 +133,22 @@ static void starve(struct host *host, struct input *in)
     alloc_refuse(how >> 4, how & 4 ? 1 : how & 8 ? UINT32_MAX : 0);
 }
 
+/* Up to 1,275 frames that differ in one number: as many hosts, datagrams, ports. */
+static void many(struct host *host, const struct scene *scene, struct input *in, bool fix)
+{
+    uint8_t frame[2 * FRAME_MAX] = {0}, variant = input_8(in);
+    uint32_t count = input_8(in) * 5u, len = scene->write(host, frame, variant);
+    uint32_t at = input_8(in) % (len - 1), number = gd_get16(frame + at);
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t copy[2 * FRAME_MAX];
+
+        memcpy(copy, frame, len);
+        gd_put16(copy + at, (uint16_t)(number + i));
+        host_frame(host, copy, len, fix);
+    }
+}
+
 void attack_step(struct host *host, const struct scene *scene, struct input *in, bool fix)
 {
     uint8_t frame[2 * FRAME_MAX] = {0}, step = input_8(in);
@@ -149,6 +166,10 @@ void attack_step(struct host *host, const struct scene *scene, struct input *in,
         starve(host, in);
         return;
     case 3:
+        if (step & 0x80) {
+            many(host, scene, in, fix);
+            return;
+        }
         len = input_bytes(in, frame, input_16(in) % 1600);
         break;
     case 4:
@@ -162,7 +183,7 @@ void attack_step(struct host *host, const struct scene *scene, struct input *in,
         len = segment(host, frame, in);
         break;
     default:
-        len = mutate(frame, scene->write(host, frame, step / 16), in);
+        len = mutate(frame, scene->write(host, frame, input_8(in)), in);
     }
     host_frame(host, frame, len, fix);
 }

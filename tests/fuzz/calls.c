@@ -107,24 +107,70 @@ static const struct {
     {IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
     {IPPROTO_IPV6, IPV6_MULTICAST_IF},
     {IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+    {IPPROTO_IP, MCAST_JOIN_GROUP},
+    {IPPROTO_IP, MCAST_LEAVE_GROUP},
+    {IPPROTO_IP, IP_MULTICAST_ALL},
+    {IPPROTO_IPV6, MCAST_JOIN_GROUP},
+    {IPPROTO_IPV6, MCAST_LEAVE_GROUP},
+    {IPPROTO_IPV6, IPV6_MULTICAST_ALL},
     {IPPROTO_IPV6, IPV6_JOIN_GROUP},
     {IPPROTO_IPV6, IPV6_LEAVE_GROUP},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
 };
 
+/* Values that chance would hardly make: names, and requests of each layout for groups. */
+static uint32_t whole_value(uint8_t *value, uint8_t which)
+{
+    struct group_req request = {.gr_interface = 2};
+    struct sockaddr_in *four = (struct sockaddr_in *)&request.gr_group;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&request.gr_group;
+    const uint8_t mreq[8] = {239, 1, 2, 3, 10, 0, 0, OURS};
+    struct ipv6_mreq mreq6 = {.ipv6mr_interface = which & 8 ? 2 : 0};
+
+    switch (which & 7) {
+    case 0:
+    case 1:
+        memcpy(value, which & 1 ? "reno\0" : "cubic", 6);
+        return which & 8 ? 6 : 4;
+    case 2:
+        memcpy(value, mreq, sizeof mreq);
+        return sizeof mreq;
+    case 3:
+        memcpy(&mreq6.ipv6mr_multiaddr, frame_group6(which >> 4).b, 16);
+        memcpy(value, &mreq6, sizeof mreq6);
+        return sizeof mreq6;
+    case 4:
+        four->sin_family = AF_INET;
+        memcpy(&four->sin_addr, mreq, 4);
+        memcpy(value, &request, sizeof request);
+        return sizeof request;
+    case 5:
+        six->sin6_family = AF_INET6;
+        memcpy(&six->sin6_addr, frame_group6(which >> 4).b, 16);
+        memcpy(value, &request, sizeof request);
+        return sizeof request;
+    default:
+        memset(value, 0, 4);
+        value[0] = which >> 4;
+        return 4;
+    }
+}
+
 static void call_option(struct gd_sock *sock, struct input *in, bool get)
 {
     uint32_t row = input_below(in, sizeof options / sizeof options[0]);
-    uint8_t how = input_8(in);
-    uint32_t len = how & 0xc0 ? 4 + (how >> 6) * 2u : how & 63;
+    uint8_t how = input_8(in), bytes[256] = {0};
+    uint32_t len = how >= 0x80 ? how & 63 : whole_value(bytes, input_8(in));
     uint8_t *value = block(len, 0);
 
-    if (get) {
-        gd_sock_getsockopt(sock, options[row].level, options[row].name, value, &len);
-    } else {
+    if (how >= 0x80)
         input_bytes(in, value, len);
+    else
+        memcpy(value, bytes, len);
+    if (get)
+        gd_sock_getsockopt(sock, options[row].level, options[row].name, value, &len);
+    else
         gd_sock_setsockopt(sock, options[row].level, options[row].name, value, len);
-    }
     free(value);
 }
 
@@ -186,12 +232,53 @@ static void take_events(struct host *host)
     gd_stack_events(host->stack, pairs, 8);
 }
 
+/* The administrator's: addresses, routes, routers; never the ways that lead to the witness. */
+static void administrate(struct host *host, struct input *in)
+{
+    struct gd_addr addr = address(in), gateway = frame_v4(OTHER);
+    int bits = gd_addr_is_v4(&addr) ? 32 : input_8(in) % 130;
+    bool ours = gd_addr_is_v4(&addr) && addr.b[15] == OURS;
+    uint8_t out[16];
+
+    switch (input_below(in, 8)) {
+    case 0:
+        gd_stack_add_address(host->stack, host->ifindex, addr.b, gd_addr_is_v4(&addr) ? 24 : bits);
+        break;
+    case 1:
+        if (!ours)
+            gd_stack_del_address(host->stack, host->ifindex, addr.b);
+        break;
+    case 2:
+        gd_stack_add_route(host->stack, addr.b, bits, input_8(in) & 1 ? gateway.b : NULL, host->ifindex);
+        break;
+    case 3:
+        gd_stack_del_route(host->stack, addr.b, bits, host->ifindex);
+        break;
+    case 4:
+        gd_stack_autoconf(host->stack, host->ifindex);
+        break;
+    case 5:
+        gd_dhcp_start(host->stack, host->ifindex, NULL);
+        break;
+    case 6:
+        gd_dhcp_stop(host->stack, host->ifindex);
+        break;
+    default:
+        gd_stack_route(host->stack, addr.b, out);
+    }
+}
+
 void host_call(struct host *host, struct input *in)
 {
-    uint8_t what = input_8(in) % 16, which = input_8(in) % HOST_SOCKS;
+    uint8_t what = input_8(in) % 20, which = input_8(in) % HOST_SOCKS;
     struct gd_sock *sock = host->socks[which], *accepted;
     struct gd_addr addr;
 
+    if (what == 19) {
+        if (!host->settled)
+            administrate(host, in);
+        return;
+    }
     if (what == 0 || !sock) {
         new_socket(host, in);
         return;

@@ -4,6 +4,7 @@
 #include "host.h"
 
 #include "core/tcp/tcp.h"
+#include "core/tcp/window.h"
 #include "core/util/seq.h"
 
 #include <netinet/in.h>
@@ -33,7 +34,7 @@ static void check_numbers(const struct gd_tcb *tcb)
 {
     HOST_CHECK(gd_seq_le(tcb->snd_una, tcb->snd_nxt));
     HOST_CHECK(tcb->snd_nxt - tcb->snd_una <= tcb->snd.len + 2); /* SYN and FIN take a number, no byte */
-    HOST_CHECK(gd_seq_le(tcb->rcv_nxt, tcb->rcv_adv));
+    HOST_CHECK(gd_seq_le(tcb->rcv_nxt, gd_tcp_rcv_limit(tcb)));
     HOST_CHECK((tcb->state & GD_SYNCHRONIZED) == 0 || tcb->mss > 0);
     HOST_CHECK((tcb->state & GD_SYNCHRONIZED) == 0 || tcb->recovery != GD_OPEN ||
                tcb->cwnd > 0); /* PRR may ask for 0 */

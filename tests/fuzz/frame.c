@@ -33,6 +33,11 @@ struct gd_addr frame_v4(uint8_t number)
     return gd_addr_v4(four);
 }
 
+struct gd_addr frame_group6(uint8_t number)
+{
+    return (struct gd_addr){.b = {0xff, 0x02, [15] = number}};
+}
+
 uint32_t frame_ether(uint8_t *frame, const uint8_t *to, uint8_t from, uint16_t type)
 {
     memcpy(frame, to, 6);

@@ -30,6 +30,7 @@ uint32_t frame_ip6(uint8_t *frame, uint8_t from, const uint8_t *src, const uint8
 struct gd_addr frame_link_local(uint8_t number);
 struct gd_addr frame_global(uint8_t number);
 struct gd_addr frame_v4(uint8_t number); /* 10.0.0.number */
+struct gd_addr frame_group6(uint8_t number); /* ff02::number */
 void frame_mac(uint8_t *mac, uint8_t number);
 
 /* -- making right: what a sender of good will would have put there ------------------------------------------- */

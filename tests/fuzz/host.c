@@ -251,6 +251,7 @@ static void close_witness(struct host *host)
 
 void host_recover(struct host *host)
 {
+    gd_dhcp_stop(host->stack, host->ifindex); /* a lease may well have routes that lead the witness astray */
     host->box.dry = host->box.stuck = false;
     alloc_refuse(0, 0);
 }

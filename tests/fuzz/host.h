@@ -34,6 +34,7 @@ struct host {
     uint32_t sent;                     /* frames, in all */
     uint64_t polls, asked;             /* polls; frames put in */
     uint32_t burst, waiting;           /* frames that wait for the next poll, and how many may */
+    bool settled;                      /* addresses and routes stay: the storm's next scene relies on them */
     uint32_t dhcp_xid;                 /* of the last DHCP message */
 };
 

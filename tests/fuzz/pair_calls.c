@@ -116,6 +116,8 @@ static void set_option(struct pair_sock *place, struct input *in)
     uint32_t row = input_below(in, sizeof options / sizeof options[0]);
     int value = input_16(in);
 
+    if (row == 0 && value & 1)
+        gd_sock_setsockopt(place->sock, IPPROTO_TCP, TCP_CONGESTION, value & 2 ? "reno" : "cubic", 4 + !(value & 2));
     gd_sock_setsockopt(place->sock, options[row].level, options[row].name, &value, sizeof value);
 }
 

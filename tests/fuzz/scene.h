@@ -17,6 +17,10 @@ struct scene {
 extern const struct scene scenes_net[], scenes_tcp[];
 extern const uint32_t scenes_net_count, scenes_tcp_count;
 
+/* Of scenes_net*.c, for TCP's scenes: errors about its segments. */
+uint32_t write_icmp(struct host *host, uint8_t *frame, uint8_t variant);
+uint32_t write_icmp6(struct host *host, uint8_t *frame, uint8_t variant);
+
 /* Runs one input against the scenes of a table (attack.c): its first byte is the scene, its second the mode. */
 void attack(const struct scene *scenes, uint32_t count, const uint8_t *data, size_t size);
 /* One step of it, for the storm, whose host lives on. */

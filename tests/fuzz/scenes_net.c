@@ -104,7 +104,7 @@ static uint32_t write_ip4(struct host *host, uint8_t *frame, uint8_t variant)
 }
 
 /* Echo and the errors, these about a datagram of the connected socket, or a segment of a connection. */
-static uint32_t write_icmp(struct host *host, uint8_t *frame, uint8_t variant)
+uint32_t write_icmp(struct host *host, uint8_t *frame, uint8_t variant)
 {
     static const uint8_t types[] = {8, 3, 11, 12, 0, 13, 5, 4};
     static const uint8_t codes[] = {0, 1, 3, 4, 2, 9, 13, 15};
@@ -114,7 +114,7 @@ static uint32_t write_icmp(struct host *host, uint8_t *frame, uint8_t variant)
 
     memset(icmp, 0, 8 + 20 + 8 + 20);
     icmp[0] = type;
-    icmp[1] = type == 3 ? codes[variant / 8 % 8] : 0;
+    icmp[1] = type == 3 ? codes[(variant >> 5) % 8] : 0;
     if (icmp[1] == 4)
         gd_put16(icmp + 6, 576);
     quote[0] = 0x45;
@@ -125,7 +125,7 @@ static uint32_t write_icmp(struct host *host, uint8_t *frame, uint8_t variant)
     gd_put32(quote + 16, 0x0a000000u | PEER);
     gd_put16(quote + 20, variant & 16 ? host->peer.their_port : 5001);
     gd_put16(quote + 22, 5000);
-    gd_put32(quote + 24, variant & 16 ? host->peer.rcv_nxt : 28u << 16);
+    gd_put32(quote + 24, variant & 16 ? host->peer.rcv_nxt - 1000 : 28u << 16);
     return at + 56;
 }
 
@@ -167,6 +167,26 @@ static uint32_t write_fragment(struct host *host, uint8_t *frame, uint8_t varian
     gd_put16(frame + FRAME_ETHER + 6, (uint16_t)((last ? 0 : 0x2000) | offset / 8));
     put_udp(frame + at, 5000, PORT_UDP, len - 8);
     gd_put16(frame + at + 4, 232);
+    return at + len;
+}
+
+/* The parts of an echo of 2,208 bytes, whose answer leaves in parts too. */
+static uint32_t write_echo_parts(struct host *host, uint8_t *frame, uint8_t variant)
+{
+    uint32_t offset = variant & 1 ? 1480 : 0, len = variant & 1 ? 728 : 1480;
+    uint32_t at = frame_ip4_ours(frame, PEER, IPPROTO_ICMP, 2208);
+    uint8_t whole[FRAME_MAX];
+
+    (void)host;
+    memcpy(whole, frame, at);
+    memset(whole + at, variant >> 2, 2208);
+    whole[at] = 8;
+    whole[at + 1] = 0;
+    frame_fix_checksums(whole, at + 2208);
+    frame_ip4_ours(frame, PEER, IPPROTO_ICMP, len);
+    gd_put16(frame + FRAME_ETHER + 4, variant >> 2);
+    gd_put16(frame + FRAME_ETHER + 6, (uint16_t)(offset / 8 | (variant & 1 ? 0 : 0x2000)));
+    memcpy(frame + at, whole + at + offset, len);
     return at + len;
 }
 
@@ -216,6 +236,14 @@ static uint32_t write_dhcp(struct host *host, uint8_t *frame, uint8_t variant)
     option = put_option(option, 3, 0x0a000000u | ROUTER, 4);
     option = put_option(option, 6, 0x0a000000u | PEER, 4);
     option = put_option(option, 26, 1400, 2);
+    if (variant & 16)
+        option = put_option(option, 52, variant >> 6, 1); /* options in `file` and `sname` too */
+    if (variant & 32) {
+        static const uint8_t routes[] = {121, 14, 0, 10, 0, 0, ROUTER, 24, 192, 0, 2, 10, 0, 0, OTHER, 0};
+
+        memcpy(option, routes, sizeof routes);
+        option += sizeof routes;
+    }
     *option = 255;
     return at + 308;
 }
@@ -233,8 +261,11 @@ const struct scene scenes_net[] = {
     {"extensions", set_sockets6, write_extensions},
     {"icmp6", set_sockets6, write_icmp6},
     {"nd", set_sockets6, write_nd},
-    {"ra", set_sockets6, write_ra},
+    {"ra", set_autoconf, write_ra},
     {"mld", set_group6, write_mld},
     {"fragment6", set_sockets6, write_fragment6},
+    {"echo-parts", set_sockets, write_echo_parts},
+    {"echo-parts6", set_sockets6, write_echo_parts6},
+    {"dad", set_dad, write_nd},
 };
 const uint32_t scenes_net_count = sizeof scenes_net / sizeof scenes_net[0];

@@ -10,11 +10,6 @@
 
 enum { SOLICIT = 135, ADVERTISE = 136, ROUTER_SOLICIT = 133, ROUTER_ADVERTISE = 134, REDIRECT = 137 };
 
-static struct gd_addr frame_group6(uint8_t number)
-{
-    return (struct gd_addr){.b = {0xff, 0x02, [15] = number}};
-}
-
 static struct gd_addr solicited_node(uint8_t number)
 {
     return (struct gd_addr){.b = {0xff, 0x02, [11] = 1, [12] = 0xff, [15] = number}};
@@ -33,6 +28,24 @@ void set_sockets6(struct host *host)
     gd_sock_connect(connected, peer.b, 5000);
     HOST_CHECK(gd_sock_bind(listener, any, PORT_OPEN) == 0);
     HOST_CHECK(gd_sock_listen(listener, 4) == 0);
+}
+
+/* What routers say is listened to. */
+void set_autoconf(struct host *host)
+{
+    set_sockets6(host);
+    HOST_CHECK(gd_stack_autoconf(host->stack, host->ifindex) == 0);
+    host_advance(host, 3 * HOST_S);
+}
+
+/* Addresses that are still being asked for. */
+void set_dad(struct host *host)
+{
+    struct gd_addr one = frame_link_local(3), two = frame_global(3);
+
+    set_sockets6(host);
+    gd_stack_add_address(host->stack, host->ifindex, one.b, 64);
+    gd_stack_add_address(host->stack, host->ifindex, two.b, 64);
 }
 
 void set_group6(struct host *host)
@@ -98,7 +111,7 @@ uint32_t write_icmp6(struct host *host, uint8_t *frame, uint8_t variant)
 
     memset(icmp, 0, 8 + 40 + 20);
     icmp[0] = types[variant % 8];
-    icmp[1] = variant / 8 % 8;
+    icmp[1] = variant >> 6;
     if (icmp[0] == 2)
         gd_put32(icmp + 4, 1300);
     quote[0] = 0x60;
@@ -108,7 +121,7 @@ uint32_t write_icmp6(struct host *host, uint8_t *frame, uint8_t variant)
     memcpy(quote + 24, frame_global(PEER).b, 16);
     gd_put16(quote + 40, variant & 16 ? host->peer.their_port : 5001);
     gd_put16(quote + 42, 5000);
-    gd_put32(quote + 44, variant & 16 ? host->peer.rcv_nxt : 28u << 16);
+    gd_put32(quote + 44, variant & 16 ? host->peer.rcv_nxt - 1000 : 28u << 16);
     return at + 68;
 }
 
@@ -126,15 +139,17 @@ uint32_t write_nd(struct host *host, uint8_t *frame, uint8_t variant)
     static const struct gd_addr unspecified;
     bool probe = variant % 8 == 2, answer = variant & 1, redirect = variant % 8 == 6;
     struct gd_addr src = probe ? unspecified : frame_link_local(redirect ? ROUTER : PEER);
-    struct gd_addr to = answer || redirect ? frame_global(OURS) : solicited_node(OURS);
-    struct gd_addr target = variant & 8 ? frame_link_local(OURS) : frame_global(variant & 5 ? PEER : OURS);
+    uint8_t whom = variant & 16 ? 3 : OURS, who = variant & 16 ? ROUTER : PEER;
+    struct gd_addr to = answer || redirect ? frame_global(OURS) : solicited_node(whom);
+    struct gd_addr target =
+        variant & 8 ? frame_link_local(answer ? who : whom) : frame_global(variant & 5 ? who : whom);
     uint32_t at = frame_ip6(frame, PEER, src.b, to.b, IPPROTO_ICMPV6, 255, probe ? 24 : redirect ? 48 : 32);
     uint8_t *icmp = frame + at;
 
     (void)host;
     memset(icmp, 0, 64);
     icmp[0] = redirect ? REDIRECT : answer ? ADVERTISE : SOLICIT;
-    icmp[4] = answer ? (uint8_t)(variant << 4 & 0xe0) : 0;
+    icmp[4] = answer ? variant & 0xe0 : 0;
     memcpy(icmp + 8, target.b, 16);
     if (redirect)
         memcpy(icmp + 24, frame_global(PEER).b, 16);
@@ -216,5 +231,25 @@ uint32_t write_fragment6(struct host *host, uint8_t *frame, uint8_t variant)
     gd_put16(frame + at + 2, (uint16_t)(offset | (last ? 0 : 1)));
     gd_put32(frame + at + 4, variant & 8 ? 7 : 8);
     memcpy(frame + at + 8, whole + FRAME_ETHER + FRAME_IP6 + offset % 192, len);
+    return at + 8 + len;
+}
+
+/* An echo that only fits into fragments, as does its answer: the parts of 2,208 bytes. */
+uint32_t write_echo_parts6(struct host *host, uint8_t *frame, uint8_t variant)
+{
+    struct gd_addr src = frame_global(PEER), to = frame_global(OURS);
+    uint8_t whole[FRAME_MAX];
+    uint32_t offset = variant & 1 ? 1440 : 0, len = variant & 1 ? 768 : 1440;
+    uint32_t at = frame_ip6(whole, PEER, src.b, to.b, IPPROTO_ICMPV6, 64, 2208);
+
+    (void)host;
+    memset(whole + at, variant >> 2, 2208);
+    whole[at] = 128;
+    whole[at + 1] = 0;
+    frame_fix_checksums(whole, at + 2208);
+    at = frame_ip6(frame, PEER, src.b, to.b, IPPROTO_FRAGMENT, 64, 8 + len);
+    gd_put32(frame + at, (uint32_t)IPPROTO_ICMPV6 << 24 | offset | (variant & 1 ? 0 : 1));
+    gd_put32(frame + at + 4, variant >> 2);
+    memcpy(frame + at + 8, whole + FRAME_ETHER + FRAME_IP6 + offset, len);
     return at + 8 + len;
 }

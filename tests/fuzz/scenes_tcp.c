@@ -168,6 +168,16 @@ static void set_time_wait(struct host *host)
     say(host, GD_TCP_ACK | GD_TCP_FIN, 0);
 }
 
+/* The same connection, over IPv6. */
+static void set_busy6(struct host *host)
+{
+    static const uint8_t data[60000];
+
+    set_established6(host);
+    gd_sock_send(host->socks[0], data, sizeof data, 0);
+    host_poll(host);
+}
+
 static uint32_t write_next(struct host *host, uint8_t *frame, uint8_t variant)
 {
     static const struct {
@@ -208,5 +218,7 @@ const struct scene scenes_tcp[] = {
     {"time-wait", set_time_wait, write_next},
     {"listen6", set_listen6, write_next},
     {"established6", set_established6, write_next},
+    {"icmp", set_busy, write_icmp},
+    {"icmp6", set_busy6, write_icmp6},
 };
 const uint32_t scenes_tcp_count = sizeof scenes_tcp / sizeof scenes_tcp[0];

@@ -73,6 +73,7 @@ int main(int count, char **words)
     printf("seed %llu\n", (unsigned long long)seed);
     fflush(stdout);
     host_open(&host, 0);
+    host.settled = true;
     for (; host.asked < frames; steps++) {
         if (steps % SCENE_STEPS == 0) {
             scene = draw_scene(&state);
