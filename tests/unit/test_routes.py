@@ -74,6 +74,16 @@ def test_source_is_the_address_on_the_next_hops_subnet(host: Host) -> None:
     assert source(host, PEER) == (host.index, US)
 
 
+def test_source_for_a_neighbour_is_the_address_on_the_smallest_subnet_that_holds_it(host: Host) -> None:
+    add = host.lib.gd_stack_add_address
+    assert add(host.stack, host.index, mapped("172.16.0.1"), 16) == 0
+    assert add(host.stack, host.index, mapped("172.16.7.1"), 24) == 0
+    assert source(host, "172.16.7.9") == (host.index, "172.16.7.1")
+    assert source(host, "172.16.8.9") == (host.index, "172.16.0.1")
+    assert host.route("0.0.0.0", 0, "172.16.7.254") == 0
+    assert source(host, FAR) == (host.index, "172.16.0.1")  # by a router: the first that holds it, as Linux
+
+
 def test_wrong_settings_are_refused(host: Host) -> None:
     add, stack = host.lib.gd_stack_add_address, host.stack
     assert add(stack, 77, mapped(PEER), 24) == -errno.ENODEV

@@ -114,6 +114,11 @@ def test_deprecated_address_is_used_only_if_there_is_no_other(both: Multihomed) 
     assert both.source("2001:db8:1::1") == "2001:db8:1::2"
 
 
+def test_youngest_of_equals_is_used_as_on_linux(both: Multihomed) -> None:
+    both.set(both.out, [("2001:db8:1::2", 64, False), ("2001:db8:1::3", 64, False)])
+    assert both.source("2001:db8:1::9") == "2001:db8:1::3"
+
+
 def test_tentative_address_is_no_source(both: Multihomed) -> None:
     both.set(both.out, [("2001:db8:1::2", 64, False)])
     both.host.stack.netifs[both.out - 1].addrs[0].tentative = True

@@ -1,10 +1,10 @@
 /* Which address of ours a packet comes from, when nobody has bound one.
  * Called by net/ip.c, net/arp.c, net/config.c, sock/bind.c, sock/dgram.c; calls net/ip.c, net/route.c.
  *
- *     IPv4   Linux's inet_select_addr: of the interface that it leaves by, the first whose subnet holds the next hop,
- *            else the first that means something beyond the link, else the first
- *     IPv6   RFC 6724 5, rule by rule, over all interfaces as Linux does it; a destination of link scope or a group
- *            leaves the addresses of its own interface only (RFC 6724 4)
+ *     IPv4   as Linux: of the interface that it leaves by, the one whose subnet holds the next hop, else the first
+ *            that means something beyond the link, else the first
+ *     IPv6   RFC 6724 5, rule by rule, over all interfaces as Linux does it, and of equals the youngest; to a
+ *            destination of link scope, or a group, from its own interface's addresses only (RFC 6724 4)
  *
  * Rules 4 (home addresses) and 7 (temporary ones) are left out, as there are neither here, and 5.5 (the prefix that
  * the next hop advertised) is optional and not Linux's. Asked once a connection, or once a destination and generation.
@@ -124,7 +124,7 @@ static bool is_better(const struct choice *choice, const struct candidate *a, co
         if (result != 0)
             return result > 0;
     }
-    return false; /* the first of equals stays */
+    return false; /* the first of equals that was looked at stays */
 }
 
 static const struct gd_addr *source6(const struct gd_stack *stack, const struct choice *choice)
@@ -136,7 +136,7 @@ static const struct gd_addr *source6(const struct gd_stack *stack, const struct 
 
         if (!next.netif || (choice->only_out && next.netif != choice->out))
             continue;
-        for (int j = 0; j < next.netif->naddrs; j++) {
+        for (int j = next.netif->naddrs - 1; j >= 0; j--) { /* the youngest of equals, as Linux has them in its list */
             next.own = &next.netif->addrs[j];
             if (next.own->tentative || gd_addr_is_v4(&next.own->addr) || gd_addr_is_loopback(&next.own->addr))
                 continue;
@@ -155,22 +155,27 @@ static bool is_link_only(const struct gd_addr *addr)
     return addr->b[12] == 169 && addr->b[13] == 254;
 }
 
-static const struct gd_addr *source4(const struct gd_netif *netif, const struct gd_addr *on)
+/* nearest: of the subnets that hold `on` the smallest, since the route to a neighbour is its subnet's; else the first. */
+static const struct gd_addr *source4(const struct gd_netif *netif, const struct gd_addr *on, bool nearest)
 {
     const struct gd_addr *wide = NULL, *first = NULL;
+    const struct gd_ifaddr *holds = NULL;
 
     for (int i = 0; i < netif->naddrs; i++) {
         const struct gd_ifaddr *own = &netif->addrs[i];
 
         if (!gd_addr_is_v4(&own->addr))
             continue;
-        if (gd_ip_within(on, &own->addr, 96u + own->prefix_length))
-            return &own->addr;
+        if (gd_ip_within(on, &own->addr, 96u + own->prefix_length) &&
+            (!holds || (nearest && own->prefix_length > holds->prefix_length)))
+            holds = own;
         if (!wide && !is_link_only(&own->addr))
             wide = &own->addr;
         if (!first)
             first = &own->addr;
     }
+    if (holds)
+        return &holds->addr;
     return wide ? wide : first;
 }
 
@@ -180,7 +185,7 @@ const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_ad
 {
     struct choice choice = {on, netif, true};
 
-    return gd_addr_is_v4(on) ? source4(netif, on) : source6(netif->stack, &choice);
+    return gd_addr_is_v4(on) ? source4(netif, on, false) : source6(netif->stack, &choice);
 }
 
 /* The one that the route names, as Linux's `ip route ... src`. */
@@ -214,7 +219,7 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_add
         return 0;
     choice.out = netif;
     choice.only_out = gd_addr_is_multicast(to) || scope_of(to) == SCOPE_LINK;
-    own = gd_addr_is_v4(to) ? source4(netif, &next_hop) : source6(stack, &choice);
+    own = gd_addr_is_v4(to) ? source4(netif, &next_hop, gd_addr_eq(to, &next_hop)) : source6(stack, &choice);
     if (!own)
         return -ENETUNREACH;
     *src = *own;
