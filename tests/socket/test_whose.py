@@ -304,3 +304,46 @@ def test_an_ipv6_wildcard_listener_serves_ipv4_as_mapped_addresses():
         assert kind(other) == "kernel" and address[0] == "::1"
         for s in (client, server, kernels, other, listener): s.close()
     """)
+
+
+def test_groups_on_the_kernel_s_interfaces_are_the_kernel_s():
+    script(KERNEL, """
+        import struct
+        ip, group = socket.IPPROTO_IP, socket.inet_aton("239.1.2.3")
+        local, nowhere = socket.inet_aton("127.0.0.1"), socket.inet_aton("10.9.8.7")
+        member, sender = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+        member.setsockopt(ip, socket.IP_ADD_MEMBERSHIP, group + local)
+        member.setsockopt(ip, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.1.2.4") + local)
+        member.setsockopt(ip, socket.IP_DROP_MEMBERSHIP, socket.inet_aton("239.1.2.4") + local)
+        for option, value in ((socket.IP_ADD_MEMBERSHIP, group + nowhere), (socket.IP_MULTICAST_IF, nowhere)):
+            try:
+                member.setsockopt(ip, option, value)
+            except OSError as error:
+                assert error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL), error
+            else:
+                raise AssertionError("there is no such interface")
+        member.bind(("", 0))
+        assert kind(member) == "both"
+        member.settimeout(5)
+        sender.setsockopt(ip, socket.IP_MULTICAST_IF, local)
+        sender.sendto(b"x", ("239.1.2.3", member.getsockname()[1]))
+        assert member.recvfrom(10)[0] == b"x"
+        member.close(); sender.close()
+    """)
+
+
+def test_groups_on_the_stack_s_interfaces_are_the_stack_s():
+    script(STACK, """
+        ip, group, local = socket.IPPROTO_IP, socket.inet_aton("239.1.2.3"), socket.inet_aton("127.0.0.1")
+        member, sender = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+        member.setsockopt(ip, socket.IP_ADD_MEMBERSHIP, group + local)
+        member.bind(("239.1.2.3", 0))
+        assert kind(member) == "both" and member._sock.end.c is not None
+        sender.setsockopt(ip, socket.IP_MULTICAST_IF, local)
+        sender.sendto(b"x", ("239.1.2.3", member.getsockname()[1]))
+        assert kind(sender) == "stack"
+        member.settimeout(5)
+        assert member.recvfrom(10)[0] == b"x"
+        assert greendpdk.counters()["udp_out"] == 1
+        member.close(); sender.close()
+    """)
