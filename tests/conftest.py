@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer the reference run of the tests over a wire, and the scripts' run against Linux."""
     parser.addoption("--reference", action="store_true",
                      help="tests/dpdk: Linux at both ends, to see whether a failure is the test's own")
+    parser.addoption("--oracle-seconds", type=float, default=25, help="how long a script may take that Linux plays")
     parser.addoption("--oracle", action="store_true", help="tests/tcp: let Linux play the scripts too, in real time")
 
 

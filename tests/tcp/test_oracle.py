@@ -17,8 +17,19 @@ from greendpdk.testing._lines import parse_script
 HERE = Path(__file__).parent
 SCRIPTS = {path.stem: path for path in sorted(HERE.rglob("*.pkt"))}
 DIFFERS: dict[str, str] = tomllib.loads((HERE / "oracle.toml").read_text())["differs"]
-PLAYABLE = [path for path in SCRIPTS.values() if not oracle.refusal(parse_script(path.read_text()))]
 AT_ONCE = 4  # scripts mostly sleep
+
+
+def playable(longest: float = oracle.NO_LIMIT) -> list[Path]:
+    """Return the scripts that Linux can play in so many seconds each."""
+    return [path for path in SCRIPTS.values() if not oracle.refusal(parse_script(path.read_text()), longest)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each of them."""
+    if metafunc.definition.get_closest_marker("oracle"):
+        paths = playable(metafunc.config.getoption("--oracle-seconds"))
+        metafunc.parametrize("path", paths, ids=[path.stem for path in paths])
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +43,6 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[str]]]
 
 @pytest.mark.needs("tun")
 @pytest.mark.oracle
-@pytest.mark.parametrize("path", PLAYABLE, ids=lambda path: path.stem)
 def test_linux_does_as_the_script_says(path: Path, verdicts: dict[str, Future[str]]) -> None:
     """Or does not, where oracle.toml says so: then the list is to be mended."""
     wrong = verdicts[path.stem].result()
@@ -43,8 +53,8 @@ def test_linux_does_as_the_script_says(path: Path, verdicts: dict[str, Future[st
 
 
 def test_the_list_of_differences_names_scripts_and_gives_reasons() -> None:
-    playable = {path.stem for path in PLAYABLE}
-    assert [name for name in DIFFERS if name not in playable] == []
+    names = {path.stem for path in playable()}
+    assert [name for name in DIFFERS if name not in names] == []
     assert [name for name, reason in DIFFERS.items() if len(reason) < 20] == []
     assert list(DIFFERS) == sorted(DIFFERS)
 
