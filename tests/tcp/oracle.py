@@ -5,7 +5,7 @@
 
 Called by test_oracle.py, as a process of its own for each script; calls kernel.py and greendpdk.testing's player.
 What is not compared: a window that is not zero (the two tune their buffers differently), PSH, counters and buffers of
-the engine. Times may be TOLERANCE off and, as Linux's timing wheel has it, an eighth of a wait late; so may timestamps.
+the engine. Times may be TOLERANCE off and, as Linux's timing wheel has it, a part of a wait late; so may timestamps.
 Linux acknowledges the first segments of a connection at once and later ones with delay; we delay from the start. So a
 script holds if it does so in either mode: as Linux likes, or told to delay (TCP_QUICKACK 0) before each segment.
 """
@@ -33,7 +33,7 @@ from greendpdk.testing.wire import MAC_A, MAC_B
 TOLERANCE = 15 * MS
 NO_LIMIT = float("inf")
 TICKS = 100  # how far a timestamp may be off where a script counts its ticks: the sum of such waits
-WHEEL = 7  # Linux's timing wheel fires an eighth of a wait late, at the worst
+WHEEL = 4  # Linux's timing wheel fires an eighth late, and the RTO that a back-off doubles was late before
 ETHERNET = {4: MAC_B + MAC_A + b"\x08\x00", 6: MAC_B + MAC_A + b"\x86\xdd"}  # by IP version
 LONGEST = 25.0  # seconds that a script may take, unless --oracle-seconds says more
 
