@@ -155,7 +155,7 @@ static bool is_link_only(const struct gd_addr *addr)
     return addr->b[12] == 169 && addr->b[13] == 254;
 }
 
-/* nearest: of the subnets that hold `on` the smallest, since the route to a neighbour is its subnet's; else the first. */
+/* nearest: of the subnets that hold `on` the smallest, as a neighbour's route is its subnet's; else the first. */
 static const struct gd_addr *source4(const struct gd_netif *netif, const struct gd_addr *on, bool nearest)
 {
     const struct gd_addr *wide = NULL, *first = NULL;
