@@ -217,3 +217,22 @@ def test_bytes_out_of_order_get_nothing_of_the_reserve(ffi: Any, lib: Any) -> No
     for buffer in (hog, *extra):
         lib.gd_buffer_clear(pool, buffer)
     lib.gd_pool_free(pool)
+
+
+def test_memory_of_a_large_buffer_goes_back_to_the_system(ffi: Any, lib: Any) -> None:
+    """Slabs that are empty are freed but for sixteen; what is left serves, in whatever order chunks come and go."""
+    pool = ffi.new("struct gd_chunk_pool *")
+    lib.gd_pool_init(pool, 100_000 * CHUNK)
+    buffers = [ffi.new("struct gd_buffer *") for _ in range(7)]
+    for turn in range(700):
+        for buffer in buffers:
+            assert lib.gd_buffer_append(pool, buffer, bytes(CHUNK), CHUNK) == CHUNK
+        lib.gd_buffer_consume(pool, buffers[turn % 7], 3 * CHUNK if turn > 20 else 0, False)
+    assert pool.owned >= pool.taken > 30 * 64 * CHUNK
+    for buffer in buffers:
+        lib.gd_buffer_clear(pool, buffer)
+    assert (pool.used, pool.taken, pool.owned) == (0, 0, 16 * 64 * CHUNK)
+    assert fill(ffi, lib, pool, buffers[0]) > 2000
+    lib.gd_buffer_clear(pool, buffers[0])
+    lib.gd_pool_free(pool)
+    assert pool.owned == 0

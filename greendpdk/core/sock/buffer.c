@@ -1,8 +1,8 @@
 /* The sparse byte queue of buffer.h and the chunks it is made of.
  * Called by sock/stream.c, sock/dgram.c, tcp/, net/reassembly.c; calls malloc, a slab at a time.
  *
- *     pool.slabs ──► [next|chunk|chunk| ... 64 ]──► [next| ... ]      freed with the pool
- *     pool.free_chunks ──► chunk ──► chunk ──► ...                    in no buffer
+ *     pool.some ──► [slab│·│chunk│·│chunk│ ... 64]──► ...     free chunks of a slab are linked; · points to the slab
+ *     pool.none ──► [ ... ]                                  all of its chunks are in buffers
  *
  * A chunk is in exactly one ring or on the free list. Chunks that hold islands only (bytes beyond len) are in the ring
  * like any other, so gd_buffer_clear and the head's passing give them back; what marks an island as valid is the
@@ -14,26 +14,74 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLAB_CHUNKS 64 /* 256 KiB a malloc: rare enough not to be felt, small enough for a small stack */
-#define SLAB_HEAD 64   /* room for the link; chunks stay aligned to a cache line's size within the slab */
-#define FIRST_SLOTS 4  /* 16 KiB: most requests and answers */
+#define SLAB_CHUNKS 64u /* 256 KiB a malloc: rare enough not to be felt, small enough for a small stack */
+#define SPARE_SLABS 16u /* kept when empty, so that a stream that comes and goes needs no malloc; others go back */
+#define LINE 64u        /* a cache line: the slab's head, and what stands before each chunk */
+#define FIRST_SLOTS 4u  /* 16 KiB: most requests and answers */
 
+struct slab {
+    struct gd_list link;  /* in pool->some or pool->none */
+    uint8_t *free_chunks; /* linked through their first bytes */
+    uint32_t free;
+};
+
+static struct slab *slab_of(const uint8_t *chunk)
+{
+    struct slab *slab;
+
+    memcpy(&slab, chunk - LINE, sizeof slab);
+    return slab;
+}
+
+static void push(struct slab *slab, uint8_t *chunk)
+{
+    memcpy(chunk, &slab->free_chunks, sizeof slab->free_chunks);
+    slab->free_chunks = chunk;
+    slab->free++;
+}
+
+static void free_slab(struct gd_chunk_pool *pool, struct slab *slab)
+{
+    gd_list_remove(&slab->link);
+    pool->owned -= SLAB_CHUNKS * (uint64_t)GD_CHUNK;
+    free(slab);
+}
+
+/* Slabs that are nearly full stand first, so that the others become empty. */
 static void give(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint8_t *chunk)
 {
-    memcpy(chunk, &pool->free_chunks, sizeof pool->free_chunks);
-    pool->free_chunks = chunk;
+    struct slab *slab = slab_of(chunk);
+
+    push(slab, chunk);
     pool->used -= GD_CHUNK;
     pool->taken -= GD_CHUNK;
     pool->given += GD_CHUNK;
     buffer->chunks--;
+    if (slab->free == 1) {
+        gd_list_remove(&slab->link);
+        gd_list_append(pool->some.next, &slab->link); /* before the first */
+    } else if (slab->free == SLAB_CHUNKS && pool->spare == SPARE_SLABS) {
+        free_slab(pool, slab);
+    } else if (slab->free == SLAB_CHUNKS) {
+        pool->spare++;
+        gd_list_remove(&slab->link);
+        gd_list_append(&pool->some, &slab->link);
+    }
 }
 
 /* Only after reserve has seen to it that there is one. */
 static uint8_t *take(struct gd_chunk_pool *pool, struct gd_buffer *buffer)
 {
-    uint8_t *chunk = pool->free_chunks;
+    struct slab *slab = GD_ENTRY(pool->some.next, struct slab, link);
+    uint8_t *chunk = slab->free_chunks;
 
-    memcpy(&pool->free_chunks, chunk, sizeof pool->free_chunks);
+    memcpy(&slab->free_chunks, chunk, sizeof slab->free_chunks);
+    if (slab->free-- == SLAB_CHUNKS)
+        pool->spare--;
+    if (slab->free == 0) {
+        gd_list_remove(&slab->link);
+        gd_list_append(&pool->none, &slab->link);
+    }
     pool->used += GD_CHUNK;
     pool->taken += GD_CHUNK;
     buffer->chunks++;
@@ -42,18 +90,19 @@ static uint8_t *take(struct gd_chunk_pool *pool, struct gd_buffer *buffer)
 
 static int add_slab(struct gd_chunk_pool *pool)
 {
-    uint8_t *slab = malloc(SLAB_HEAD + SLAB_CHUNKS * (size_t)GD_CHUNK);
+    struct slab *slab = malloc(LINE + SLAB_CHUNKS * (size_t)(LINE + GD_CHUNK));
 
     if (!slab)
         return -ENOBUFS;
-    memcpy(slab, &pool->slabs, sizeof pool->slabs);
-    pool->slabs = slab;
-    for (int i = 0; i < SLAB_CHUNKS; i++) {
-        uint8_t *chunk = slab + SLAB_HEAD + (size_t)i * GD_CHUNK;
+    *slab = (struct slab){0};
+    for (uint32_t i = 0; i < SLAB_CHUNKS; i++) {
+        uint8_t *chunk = (uint8_t *)slab + LINE + (size_t)i * (LINE + GD_CHUNK) + LINE;
 
-        memcpy(chunk, &pool->free_chunks, sizeof pool->free_chunks);
-        pool->free_chunks = chunk;
+        memcpy(chunk - LINE, &slab, sizeof slab);
+        push(slab, chunk);
     }
+    gd_list_append(&pool->some, &slab->link);
+    pool->spare++;
     pool->owned += SLAB_CHUNKS * (uint64_t)GD_CHUNK;
     return 0;
 }
@@ -84,19 +133,15 @@ static int reserve(struct gd_chunk_pool *pool, const struct gd_buffer *buffer, u
 void gd_pool_init(struct gd_chunk_pool *pool, uint64_t cap)
 {
     *pool = (struct gd_chunk_pool){.cap = cap};
+    gd_list_init(&pool->some);
+    gd_list_init(&pool->none);
 }
 
 void gd_pool_free(struct gd_chunk_pool *pool)
 {
-    uint8_t *slab = pool->slabs;
-
-    while (slab) {
-        uint8_t *next;
-
-        memcpy(&next, slab, sizeof next);
-        free(slab);
-        slab = next;
-    }
+    gd_list_splice(&pool->some, &pool->none);
+    while (!gd_list_empty(&pool->some))
+        free_slab(pool, GD_ENTRY(pool->some.next, struct slab, link));
     gd_pool_init(pool, pool->cap);
 }
 

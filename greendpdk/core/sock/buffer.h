@@ -32,8 +32,8 @@ struct gd_chunk_pool {
     uint64_t taken;     /* bytes of chunks in buffers */
     uint64_t owned;     /* bytes of all chunks, the free ones too */
     uint64_t given;     /* bytes of chunks that came back, ever: if it moved, who waits for memory may try again */
-    void *free_chunks;  /* linked through their first bytes */
-    void *slabs;        /* what malloc gave, linked */
+    struct gd_list some, none; /* slabs with free chunks, and without (buffer.c) */
+    uint32_t spare;     /* slabs all of whose chunks are free */
 };
 
 struct gd_buffer {
