@@ -80,7 +80,7 @@ int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
         return count;
     gd_buffer_consume(&sock->stack->pool, &tcb->rcv, count, tcb->islands.count > 0);
     tcb->was_read = true;
-    if (tcb->ack_when_read && tcb->rcv.len == 0) { /* Linux's tcp_cleanup_rbuf: its sender may wait for nothing else */
+    if (tcb->small_in == 2 && tcb->ack_later && tcb->rcv.len == 0) { /* Linux's tcp_cleanup_rbuf: its sender may wait for nothing else */
         tcb->ack_now = true;
         gd_tcp_want_output(tcb);
     }

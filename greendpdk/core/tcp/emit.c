@@ -87,7 +87,8 @@ static void fill_header(struct gd_tcb *tcb, struct gd_tcp_header *header, uint64
 /* An ACK has left with the segment. */
 static void acknowledged(struct gd_tcb *tcb)
 {
-    tcb->ack_now = tcb->ack_later = tcb->ack_when_read = tcb->was_read = false;
+    tcb->ack_now = tcb->ack_later = tcb->was_read = false;
+    tcb->small_in = 0;
     tcb->unacked_in = 0;
     tcb->last_ack_sent = tcb->rcv_nxt;
     gd_tcp_timer_stop(tcb, GD_T_DELACK);

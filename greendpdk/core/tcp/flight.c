@@ -18,8 +18,11 @@ void gd_flight_init(struct gd_flight *flight)
 
 void gd_flight_clear(struct gd_flight *flight)
 {
+    uint32_t serial = flight->serial;
+
     free(flight->ring);
     gd_flight_init(flight);
+    flight->serial = serial;
 }
 
 int gd_flight_reserve(struct gd_flight *flight)
@@ -44,6 +47,7 @@ static void append_by_time(struct gd_flight *flight, uint64_t position)
 {
     struct gd_sent *sent = gd_flight_at(flight, position);
 
+    sent->serial = ++flight->serial;
     sent->older = flight->newest;
     sent->newer = GD_NO_ENTRY;
     if (flight->newest != GD_NO_ENTRY)

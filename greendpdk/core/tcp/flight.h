@@ -23,6 +23,7 @@ struct gd_sent {
     uint64_t at;           /* of the last sending */
     uint32_t seq, end;     /* a FIN counts in end */
     uint64_t older, newer; /* positions in the ring, or GD_NO_ENTRY; OUT only */
+    uint32_t serial;       /* of the sending: many have one time */
     uint8_t fate;          /* enum gd_sent_fate */
     bool resent;           /* more than once in the network */
 };
@@ -36,6 +37,7 @@ struct gd_flight {
     uint64_t next_lost;      /* no LOST entry stands before this position */
     uint32_t nlost;
     uint32_t pipe, sacked;   /* bytes */
+    uint32_t serial;         /* of the last sending; runs on when the flight is empty */
 };
 
 static inline struct gd_sent *gd_flight_at(const struct gd_flight *flight, uint64_t position)

@@ -65,7 +65,7 @@ static void forget_connection(struct gd_tcb *tcb)
     gd_flight_clear(&tcb->flight);
     tcb->recovery = GD_OPEN;
     tcb->undo_ok = tcb->probing = tcb->reordered = tcb->sack_ok = false;
-    tcb->rack_at = tcb->min_rtt = 0;
+    tcb->min_rtt = 0;
     tcb->nseen = 0;
     tcb->retries = tcb->probes = tcb->dupacks = 0;
     tcb->srtt = tcb->rtt_at = 0;

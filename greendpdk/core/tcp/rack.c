@@ -3,7 +3,7 @@
  * RFC 6675 leaves to the retransmission timer.
  * Called by tcp/ack.c, sack.c, timer.c; calls tcp/flight.c, recover.c.
  *
- *     by time of sending:   o ── o ── o ── o ── * ── o        * the last sent of those that have arrived (rack_at)
+ *     by time of sending:   o ── o ── o ── o ── * ── o        * the last sent of those that have arrived (rack_serial)
  *                           └─ lost ─┘ └ wait ┘               sent before *, by more than the reordering window or not
  */
 #include "tcp.h"
@@ -16,9 +16,10 @@
 #define PERSIST 16u               /* RFC 8985 6.2 step 4: reo_wnd_persist */
 #define PROBE_MARGIN (2 * GD_MS)  /* Linux's two jiffies */
 
-static bool sent_after(uint64_t at, uint32_t end, uint64_t other_at, uint32_t other_end)
+/* RFC 8985 6.2 orders what has one time by sequence number; but what is sent again may follow new data in one turn. */
+static bool sent_after(uint32_t serial, uint32_t other)
 {
-    return at > other_at || (at == other_at && gd_seq_gt(end, other_end));
+    return gd_seq_gt(serial, other);
 }
 
 static void take_min_rtt(struct gd_tcb *tcb, uint64_t rtt, uint64_t now)
@@ -52,10 +53,9 @@ void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struc
     } else if (rtt < tcb->min_rtt) {
         return; /* too fast for the second sending: the first has arrived after all */
     }
-    if (!sent_after(sent->at, sent->end, tcb->rack_at, tcb->rack_end))
+    if (!sent_after(sent->serial, tcb->rack_serial))
         return;
-    tcb->rack_at = sent->at;
-    tcb->rack_end = sent->end;
+    tcb->rack_serial = sent->serial;
     tcb->rack_rtt = rtt;
 }
 
@@ -111,7 +111,7 @@ bool gd_tcp_rack_detect(struct gd_tcb *tcb, uint64_t now)
         const struct gd_sent *sent = gd_flight_at(flight, position);
         uint64_t due = sent->at + tcb->rack_rtt + window;
 
-        if (!sent_after(tcb->rack_at, tcb->rack_end, sent->at, sent->end))
+        if (!sent_after(tcb->rack_serial, sent->serial))
             break;
         if (due > now) {
             gd_tcp_timer_set(tcb, GD_T_REORDER, due);

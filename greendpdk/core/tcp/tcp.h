@@ -104,7 +104,7 @@ struct gd_tcb {
     uint32_t unacked_in; /* bytes received since the last ACK left */
 
     bool ack_now, ack_later; /* an ACK is due at once / by the delayed-ACK timer */
-    bool ack_when_read;      /* by the timer, or when the reader has all: small segments, more than one */
+    uint8_t small_in;        /* segments below rcv_mss since: of two, no third is waited for once the reader has them */
     bool syn_due;            /* our SYN is to be sent, or sent again */
     bool force;              /* the persist timer: ignore Nagle and silly-window avoidance once */
     bool fin_sent, fin_received, rcv_fin; /* rcv_fin: fin_at is known */
@@ -148,8 +148,8 @@ struct gd_tcb {
     struct gd_range seen[GD_TCP_SACKS]; /* the last SACK blocks: only what is new in the next is looked at */
     int nseen;
     uint32_t fack;           /* the highest sequence number known to have arrived */
-    uint64_t rack_at, rack_rtt; /* of the segment sent last among those that have arrived (RFC 8985 5.2) */
-    uint32_t rack_end;
+    uint64_t rack_rtt;       /* of the segment sent last among those that have arrived (RFC 8985 5.2) */
+    uint32_t rack_serial;    /* and which that is */
     uint64_t min_rtt, min_rtt_at;
     bool reordered;          /* seen on this path */
     uint32_t reorder_steps;  /* quarters of min_rtt to wait; grows with DSACKs */

@@ -22,11 +22,11 @@ static void advance(struct gd_tcb *tcb, uint32_t seq)
 static void schedule_ack(struct gd_tcb *tcb, uint32_t bytes, uint64_t now)
 {
     tcb->unacked_in += bytes;
+    if (bytes < tcb->rcv_mss && tcb->small_in < 2)
+        tcb->small_in++;
     if (tcb->sock.options.quickack || tcb->unacked_in >= 2 * tcb->rcv_mss) {
         tcb->ack_now = true;
-    } else if (tcb->ack_later) {
-        tcb->ack_when_read = true;
-    } else {
+    } else if (!tcb->ack_later) {
         tcb->ack_later = true;
         gd_tcp_timer_set(tcb, GD_T_DELACK, now + tcb->sock.stack->config.delayed_ack_ms * GD_MS);
     }
