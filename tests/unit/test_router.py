@@ -195,6 +195,7 @@ def test_infinite_lifetime_does_not_end(auto: Auto) -> None:
     [
         prefix(bits=63), prefix(bits=129), prefix(bits=0), prefix(at="fe80::"), prefix(at="ff02::"),
         prefix(at="::ffff:0:0"), prefix(valid=10, preferred=20), prefix()[:1] + b"\5" + prefix()[2:] + bytes(8),
+        b"\3\1\x40\xc0\xff\xff\xff\xff",
     ],
 )  # fmt: skip
 def test_prefix_that_makes_no_address_is_counted(auto: Auto, option: bytes) -> None:

@@ -146,7 +146,7 @@ static void heard_probe(struct gd_netif *netif, const struct gd_packet *packet, 
 {
     const uint8_t *nonce = option_of(packet, GD_ND_OPTION_NONCE);
 
-    if (nonce && nonce[1] == 1 && memcmp(nonce + 2, own->nonce, GD_ND_NONCE) == 0) {
+    if (own->asked && nonce && nonce[1] == 1 && memcmp(nonce + 2, own->nonce, GD_ND_NONCE) == 0) {
         gd_count(&netif->stack->stats, GD_STAT_nd_drop_looped);
         return;
     }

@@ -25,6 +25,9 @@
 #define SOLICIT_FIRST (4 * SECOND)   /* RTR_SOLICITATION_INTERVAL, doubled each time (RFC 7559 2) ... */
 #define SOLICIT_MOST (3600 * SECOND) /* ... up to this */
 #define FOREVER UINT32_MAX           /* a lifetime */
+#define PREFIX_LEN 32                /* of a prefix option, and its flags (RFC 4861 4.6.2) */
+#define ON_LINK 0x80
+#define AUTONOMOUS 0x40
 /* A router may tell how long a neighbour is believed and waited for; beyond these it would only do harm. */
 #define REACHABLE_LEAST 1000u
 #define REACHABLE_MOST 3600000u /* MAX_REACHABLE_TIME's limit (RFC 4861 6.2.1) */
@@ -206,19 +209,26 @@ static void take_on_link(struct gd_netif *netif, const struct gd_addr *addr, uin
 /* RFC 4861 4.6.2, 6.3.4. ::/0 on link would have us ask the link for the whole world: nobody means that. */
 static void take_prefix(struct gd_netif *netif, const uint8_t *option, uint64_t now)
 {
-    uint8_t bits = option[2], flags = option[3];
-    uint32_t valid_s = gd_get32(option + 4), preferred_s = gd_get32(option + 8);
+    uint32_t valid_s, preferred_s;
     struct gd_addr prefix;
+    uint8_t bits;
 
+    if (option[1] != PREFIX_LEN / 8) {
+        gd_count(&netif->stack->stats, GD_STAT_nd_drop_prefix);
+        return;
+    }
+    bits = option[2];
+    valid_s = gd_get32(option + 4);
+    preferred_s = gd_get32(option + 8);
     memcpy(prefix.b, option + 16, sizeof prefix.b);
-    if (option[1] != 4 || bits == 0 || bits > 128 || gd_addr_is_link_local(&prefix) || gd_addr_is_multicast(&prefix) ||
+    if (bits == 0 || bits > 128 || gd_addr_is_link_local(&prefix) || gd_addr_is_multicast(&prefix) ||
         gd_addr_is_v4(&prefix)) {
         gd_count(&netif->stack->stats, GD_STAT_nd_drop_prefix);
         return;
     }
-    if (flags & 0x80)
+    if (option[3] & ON_LINK)
         take_on_link(netif, &prefix, bits, valid_s, now);
-    if ((flags & 0x40) == 0)
+    if ((option[3] & AUTONOMOUS) == 0)
         return;
     if (bits != 64 || preferred_s > valid_s) { /* RFC 4862 5.5.3 c, d: the identifier has 64 bits */
         gd_count(&netif->stack->stats, GD_STAT_nd_drop_prefix);
