@@ -39,6 +39,10 @@ def _user_namespaces() -> bool:
     return _namespaces() and subprocess.run(ask, capture_output=True, check=False).returncode == 0
 
 
+def _bbr() -> bool:
+    return "bbr" in Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
+
+
 def _installed() -> bool:
     points = importlib.metadata.entry_points(group="pytest11")
     return any(point.value == "greendpdk.pytest_plugin" for point in points)
@@ -59,6 +63,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "radvd": (lambda: shutil.which("radvd") is not None, "apt install radvd"),
     "dnsmasq": (lambda: shutil.which("dnsmasq") is not None, "apt install dnsmasq-base"),
     "nft": (lambda: shutil.which("nft") is not None, "apt install nftables"),
+    "bbr": (_bbr, "the kernel has no BBR (modprobe tcp_bbr)"),
     "speed": (lambda: os.environ.get("GREENDPDK_SANITIZE", "") != "1", "gigabits take the sanitizers' build minutes"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),

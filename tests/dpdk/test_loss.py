@@ -2,11 +2,12 @@
 
 Like with like: both senders are told the same congestion control. A loss-based one lives on a window of 1.2 / √p
 segments and spends its time in time-outs when that is small, on Linux as here: at 5 % it moves little, at 20 % next to
-nothing. `pytest -m slow tests/dpdk/test_loss.py` moves 50 MB each way.
+nothing. So the 50 MB each way go by BBR, which is what some kernels have as their default.
 """
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 import lossy
 import pytest
@@ -19,6 +20,7 @@ MOMENT = 1.0
 # Seconds without a byte: time-outs of 0.2 s, doubled each time that the repair is lost too. Two in a row are usual in
 # thousands of losses at 1 %, four at 20 %.
 PAUSE = {1: 1.5, 5: 3.5, 20: 7.0}
+ROUNDS = 3  # interleaved, and the medians compared: at 20 % a few time-outs are most of the time that it takes
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +32,23 @@ def path() -> Iterator[Path]:
 def compare(path: Path, direction: str, size: int, algorithm: str, percent: int) -> None:
     """Move as much by Linux and by the stack, and hold the bars."""
     path.lose(percent)
-    if direction == "to_far":
-        linux, _ = path.move(path.linux, path.far, size, algorithm)
-        ours, pause = path.move(path.stack, path.far, size, algorithm)
-    else:
-        linux, _ = path.move(path.far, path.linux, size, algorithm)
-        ours, pause = path.move(path.far, path.stack, size, algorithm)
+    ends = {side: (side, path.far) if direction == "to_far" else (path.far, side) for side in (path.linux, path.stack)}
+    rounds = [{side: path.move(*pair, size, algorithm) for side, pair in ends.items()} for _ in range(ROUNDS)]
+    linux, ours = (median(one[side][0] for one in rounds) for side in ends)
+    pause = median(one[path.stack][1] for one in rounds)
     print(f"{algorithm} {percent} % {direction}: {ours:.2f} s, Linux {linux:.2f} s, longest pause {pause:.2f} s")
     assert ours < TIMES * linux + MOMENT
     assert pause < PAUSE[percent]
 
 
 @pytest.mark.parametrize("direction", ["to_far", "from_far"])
-@pytest.mark.parametrize(("percent", "megabytes"), [(1, 50), (5, 2)])
+@pytest.mark.parametrize(("percent", "megabytes"), [(1, 10), (5, 1)])
 def test_cubic_keeps_up_with_linux(path: Path, direction: str, percent: int, megabytes: int) -> None:
     compare(path, direction, megabytes * MEGABYTE, "cubic", percent)
+
+
+@pytest.mark.needs("bbr")
+@pytest.mark.parametrize("direction", ["to_far", "from_far"])
+@pytest.mark.parametrize("percent", [1, 5, 20])
+def test_fifty_megabytes_by_bbr_keep_up_with_linux(path: Path, direction: str, percent: int) -> None:
+    compare(path, direction, 50 * MEGABYTE, "bbr", percent)

@@ -180,6 +180,7 @@ static int set_congestion(struct gd_sock *sock, const void *value, uint32_t len)
     if (cc == tcb->cc)
         return 0;
     tcb->cc = cc;
+    tcb->rate.pace = 0;
     memset(&tcb->cc_state, 0, sizeof(tcb->cc_state));
     return 0;
 }

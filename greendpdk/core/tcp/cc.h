@@ -11,8 +11,20 @@
 struct gd_tcb;
 struct gd_acked;
 
-/* CUBIC's and HyStart++'s own (cubic.c, hystart.c). */
+#define GD_BBR_ROUNDS 10 /* that the largest bandwidth is taken from */
+
+/* The algorithms' own (cubic.c, bbr.c). */
 union gd_cc_state {
+    struct gd_bbr {
+        uint64_t bw[GD_BBR_ROUNDS]; /* the largest of each round, bytes a second */
+        uint64_t min_rtt, min_rtt_at, cycle_at, probe_until, extra_at; /* ns; probe_until 0: not yet */
+        uint64_t round_end, lost_before; /* of rate.delivered, of flight.ever_lost */
+        uint64_t full_bw;
+        double extra_acked, extra[2]; /* bytes beyond the bandwidth: of this heap; the largest, now and before */
+        uint32_t prior_cwnd, round, rounds, probe_round, cycle, full_rounds, extra_rounds;
+        int mode;
+        bool full, round_start, recovering, conserving;
+    } bbr;
     struct gd_cubic {
         double w_max, k, w_est;   /* bytes, seconds, bytes */
         double prior;             /* bytes of cwnd before the last reduction */
@@ -34,6 +46,8 @@ struct gd_cc {
     void (*start)(struct gd_tcb *tcb);
     /* New data was acknowledged outside of recovery, while the window was in use. */
     void (*acked)(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now);
+    /* If it is not NULL, this sets the window after each ACK in whatever state, instead of acked and PRR. */
+    void (*model)(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now);
     /* A loss was seen by duplicate ACKs: set ssthresh. */
     void (*lost)(struct gd_tcb *tcb, uint64_t now);
     /* ECN told of congestion (RFC 3168 6.1.2): set ssthresh. */
@@ -44,6 +58,7 @@ struct gd_cc {
 
 extern const struct gd_cc gd_cc_reno;
 extern const struct gd_cc gd_cc_cubic;
+extern const struct gd_cc gd_cc_bbr;
 /* By name; NULL: unknown. */
 const struct gd_cc *gd_cc_find(const char *name);
 /* RFC 6928: ten segments. */

@@ -155,7 +155,7 @@ const struct gd_cc gd_cc_cubic = {.name = "cubic", .start = start, .acked = acke
 
 const struct gd_cc *gd_cc_find(const char *name)
 {
-    static const struct gd_cc *const all[] = {&gd_cc_cubic, &gd_cc_reno};
+    static const struct gd_cc *const all[] = {&gd_cc_cubic, &gd_cc_reno, &gd_cc_bbr};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (strcmp(all[i]->name, name) == 0)

@@ -18,10 +18,12 @@ void gd_flight_init(struct gd_flight *flight)
 
 void gd_flight_clear(struct gd_flight *flight)
 {
+    uint64_t ever_lost = flight->ever_lost;
     uint32_t serial = flight->serial;
 
     free(flight->ring);
     gd_flight_init(flight);
+    flight->ever_lost = ever_lost;
     flight->serial = serial;
 }
 
@@ -112,6 +114,7 @@ void gd_flight_lost(struct gd_flight *flight, uint64_t position)
 
     uncount(flight, sent, position);
     sent->fate = GD_SENT_LOST;
+    flight->ever_lost += sent->end - sent->seq;
     if (flight->nlost == 0 || position < flight->next_lost)
         flight->next_lost = position;
     flight->nlost++;

@@ -26,6 +26,8 @@ struct gd_sent {
     uint32_t serial;       /* of the sending: many have one time */
     uint8_t fate;          /* enum gd_sent_fate */
     bool resent;           /* more than once in the network */
+    bool limited;          /* rate.h: the application set the pace */
+    uint64_t first_at, delivered_at, delivered; /* rate.h: what was known at the last sending */
 };
 
 struct gd_flight {
@@ -38,6 +40,7 @@ struct gd_flight {
     uint32_t nlost;
     uint32_t pipe, sacked;   /* bytes */
     uint32_t serial;         /* of the last sending; runs on when the flight is empty */
+    uint64_t ever_lost;      /* bytes that were marked LOST since the connection began */
 };
 
 static inline struct gd_sent *gd_flight_at(const struct gd_flight *flight, uint64_t position)

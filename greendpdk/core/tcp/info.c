@@ -207,7 +207,8 @@ void gd_tcp_info(const struct gd_tcb *tcb, struct gd_tcp_info *info)
 
     memset(info, 0, sizeof(*info));
     info->state = linux_state(tcb->state);
-    info->pacing_rate = info->max_pacing_rate = UINT64_MAX; /* nothing is paced */
+    info->pacing_rate = tcb->rate.pace != 0 ? tcb->rate.pace : UINT64_MAX;
+    info->max_pacing_rate = UINT64_MAX;
     info->reordering = DUPTHRESH;
     info->snd_cwnd = tcb->cwnd != 0 ? segments(tcb, tcb->cwnd) : 10; /* the initial one (RFC 6928) */
     if (tcb->state == GD_LISTEN) { /* Linux's aliases: how many wait for accept, and the limit */

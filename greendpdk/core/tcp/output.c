@@ -100,6 +100,7 @@ static int send_new(struct gd_tcb *tcb, uint32_t len, uint64_t now)
         return rc;
     tcb->snd_nxt = seq + len + (fin ? 1 : 0);
     gd_flight_push(&tcb->flight, seq, tcb->snd_nxt, now);
+    gd_rate_sent(tcb, gd_flight_at(&tcb->flight, gd_flight_end(&tcb->flight) - 1), now);
     if (tcb->rtt_at == 0) {
         tcb->rtt_at = now;
         tcb->rtt_seq = tcb->snd_nxt;
@@ -168,8 +169,10 @@ int gd_tcp_send_again(struct gd_tcb *tcb, uint64_t position, uint64_t now)
     sent(tcb, end - seq, now);
     if (position == tcb->flight.first && tcb->recovery == GD_RECOVERY) /* Linux: the timer is the first segment's */
         gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, now + tcb->rto);
-    for (; position <= last; position++)
+    for (; position <= last; position++) {
         gd_flight_resent(&tcb->flight, gd_flight_at(&tcb->flight, position), position, now);
+        gd_rate_sent(tcb, gd_flight_at(&tcb->flight, position), now);
+    }
     return 0;
 }
 
@@ -178,7 +181,8 @@ static void restart_after_idle(struct gd_tcb *tcb, uint64_t now)
 {
     uint32_t window = gd_cc_initial_window(tcb);
 
-    if (tcb->snd_una == tcb->snd_nxt && now - tcb->last_sent_at > tcb->rto && tcb->cwnd > window)
+    if (tcb->snd_una == tcb->snd_nxt && now - tcb->last_sent_at > tcb->rto && tcb->cwnd > window &&
+        tcb->cc->model == NULL)
         tcb->cwnd = window;
 }
 
@@ -211,7 +215,7 @@ static int send_lost(struct gd_tcb *tcb, uint64_t now)
         uint32_t pipe = gd_tcp_pipe(tcb);
         int rc;
 
-        if (pipe > 0 && pipe + (entry->end - entry->seq) > tcb->cwnd)
+        if ((pipe > 0 && pipe + (entry->end - entry->seq) > tcb->cwnd) || gd_rate_holds(tcb, now))
             return 0;
         rc = gd_tcp_send_again(tcb, position, now);
         if (rc != 0)
@@ -265,7 +269,11 @@ static int send_data(struct gd_tcb *tcb, uint64_t now)
             tcb->cwnd_limited = true;
             return 0;
         }
+        if (len > 0 && gd_rate_holds(tcb, now))
+            return 0;
         if (len == 0 && !fin) {
+            if (waiting == 0 && tcb->flight.nlost == 0)
+                gd_rate_idle(tcb);
             if (waiting > 0 && tcb->snd_wnd == 0)
                 arm_persist(tcb, now);
             return 0;

@@ -36,6 +36,7 @@ void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struc
     uint64_t rtt = now - sent->at;
 
     tcb->tally.delivered++;
+    gd_rate_delivered(tcb, sent, now);
     if (gd_seq_gt(sent->end, tcb->fack)) {
         tcb->fack = sent->end;
     } else if (gd_seq_lt(sent->end, acked->fack) && !sent->resent) {
@@ -175,5 +176,6 @@ void gd_tcp_probe_acked(struct gd_tcb *tcb, const struct gd_acked *acked, uint64
     if (!tcb->probe_resent || acked->dsack || acked->bytes == 0 || tcb->recovery != GD_OPEN)
         return;
     tcb->cc->lost(tcb, now);
-    tcb->cwnd = tcb->ssthresh;
+    if (tcb->cc->model == NULL)
+        tcb->cwnd = tcb->ssthresh;
 }

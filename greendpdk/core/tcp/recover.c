@@ -76,7 +76,7 @@ static bool is_through(const struct gd_tcb *tcb)
 static void leave(struct gd_tcb *tcb)
 {
     gd_tcp_rack_recovered(tcb);
-    if (tcb->recovery != GD_LOSS)
+    if (tcb->recovery != GD_LOSS && tcb->cc->model == NULL)
         tcb->cwnd = tcb->ssthresh; /* RFC 6937 3: PRR has brought it there, or below when the sender was idle */
     tcb->recovery = GD_OPEN;
     tcb->dupacks = 0;
@@ -173,7 +173,9 @@ void gd_tcp_recover(struct gd_tcb *tcb, const struct gd_segment *segment, const 
         take_echo(tcb, acked, now);
     if (lost && !gd_mtu_only_probe_lost(tcb, now) && tcb->recovery <= GD_CWR)
         enter(tcb, now);
-    if (tcb->recovery == GD_RECOVERY || tcb->recovery == GD_CWR)
+    if (tcb->cc->model != NULL)
+        tcb->cc->model(tcb, acked, now);
+    else if (tcb->recovery == GD_RECOVERY || tcb->recovery == GD_CWR)
         set_window(tcb, acked, lost);
     else if (acked->bytes > 0 && (tcb->cwnd_limited || tcb->recovery == GD_LOSS))
         tcb->cc->acked(tcb, acked, now);
@@ -187,7 +189,7 @@ void gd_tcp_recover_lost(struct gd_tcb *tcb, uint64_t now)
 
     if (!gd_mtu_only_probe_lost(tcb, now) && tcb->recovery <= GD_CWR)
         enter(tcb, now);
-    if (tcb->recovery == GD_RECOVERY)
+    if (tcb->recovery == GD_RECOVERY && tcb->cc->model == NULL)
         set_window(tcb, &nothing, true);
     gd_tcp_want_output(tcb);
 }

@@ -20,6 +20,7 @@
 #include "islands.h"
 #include "loss.h"
 #include "mtu.h"
+#include "rate.h"
 #include "tune.h"
 
 #define GD_MS 1000000ull
@@ -71,6 +72,7 @@ enum gd_tcp_timer {
     GD_T_FIN_WAIT_2,
     GD_T_REORDER, /* RACK: a segment that may only be late (RFC 8985 6.2) */
     GD_T_PROBE,   /* tail loss probe (RFC 8985 7) */
+    GD_T_PACE,    /* the next segment of a paced connection */
     GD_TIMERS
 };
 
@@ -158,6 +160,7 @@ struct gd_tcb {
     bool probing, probe_resent; /* a tail loss probe is out; it sent old data */
     uint32_t probe_end;
     union gd_cc_state cc_state;
+    struct gd_rate rate;
 
     uint64_t deadline[GD_TIMERS]; /* GD_NEVER: off; the wheel holds the first, or an earlier time */
     struct gd_timer timer;

@@ -176,6 +176,12 @@ static void on_cork(struct gd_tcb *tcb, uint64_t now)
     gd_tcp_want_output(tcb);
 }
 
+static void on_pace(struct gd_tcb *tcb, uint64_t now)
+{
+    (void)now;
+    gd_tcp_want_output(tcb);
+}
+
 static void on_fin_wait_2(struct gd_tcb *tcb, uint64_t now)
 {
     (void)now;
@@ -187,7 +193,7 @@ static void fire(struct gd_timer *timer, uint64_t now)
     static void (*const actions[GD_TIMERS])(struct gd_tcb *, uint64_t) = {
         [GD_T_RETRANSMIT] = on_retransmit, [GD_T_PERSIST] = on_persist, [GD_T_DELACK] = on_delayed_ack,
         [GD_T_KEEPALIVE] = on_keepalive,   [GD_T_CORK] = on_cork,       [GD_T_FIN_WAIT_2] = on_fin_wait_2,
-        [GD_T_REORDER] = gd_tcp_on_reorder, [GD_T_PROBE] = gd_tcp_on_probe,
+        [GD_T_REORDER] = gd_tcp_on_reorder, [GD_T_PROBE] = gd_tcp_on_probe, [GD_T_PACE] = on_pace,
     };
     struct gd_tcb *tcb = GD_ENTRY(timer, struct gd_tcb, timer);
     uint64_t first = GD_NEVER;

@@ -1,0 +1,74 @@
+/* Delivery rate samples and pacing (rate.h). Called by tcp/output.c, rack.c, bbr.c; calls tcp/timer.c.
+ *
+ * A paced connection sends what a millisecond is worth and waits for the wheel, whose tick is that long; what a late tick
+ * has cost is made up for, but no more than that.
+ */
+#include "tcp.h"
+
+#define QUANTUM GD_MS /* the wheel's tick, and what Linux's sk_pacing_shift of 10 gives */
+
+void gd_rate_sent(struct gd_tcb *tcb, struct gd_sent *sent, uint64_t now)
+{
+    struct gd_rate *rate = &tcb->rate;
+    uint32_t len = sent->end - sent->seq;
+
+    if (tcb->flight.pipe <= len) /* nothing else is out: a sample begins here */
+        rate->first_at = rate->delivered_at = now;
+    sent->first_at = rate->first_at;
+    sent->delivered_at = rate->delivered_at;
+    sent->delivered = rate->delivered;
+    sent->limited = rate->limited != 0;
+    if (rate->pace == 0)
+        return;
+    if (rate->pace_at + QUANTUM < now)
+        rate->pace_at = now - QUANTUM;
+    rate->pace_at += len * GD_S / rate->pace;
+}
+
+void gd_rate_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, uint64_t now)
+{
+    struct gd_rate *rate = &tcb->rate;
+
+    rate->delivered += sent->end - sent->seq;
+    rate->delivered_at = now;
+    if (rate->limited != 0 && rate->delivered > rate->limited)
+        rate->limited = 0;
+    if (rate->sampled && (sent->delivered < rate->prior_delivered || sent->at < rate->sent_at))
+        return;
+    rate->sampled = true;
+    rate->sample_limited = sent->limited;
+    rate->prior_delivered = sent->delivered;
+    rate->prior_at = sent->delivered_at;
+    rate->sent_at = sent->at;
+    rate->send_elapsed = sent->at - sent->first_at;
+    rate->first_at = sent->at;
+}
+
+void gd_rate_idle(struct gd_tcb *tcb)
+{
+    uint64_t until = tcb->rate.delivered + gd_tcp_pipe(tcb);
+
+    tcb->rate.limited = until > 0 ? until : 1;
+}
+
+uint64_t gd_rate_sample(struct gd_tcb *tcb)
+{
+    struct gd_rate *rate = &tcb->rate;
+    uint64_t ack_elapsed = rate->delivered_at - rate->prior_at;
+    uint64_t elapsed = ack_elapsed > rate->send_elapsed ? ack_elapsed : rate->send_elapsed;
+
+    if (!rate->sampled)
+        return 0;
+    rate->sampled = false;
+    if (elapsed == 0 || elapsed < tcb->min_rtt) /* ACKs that came in a heap: no path is that fast */
+        return 0;
+    return (uint64_t)((double)(rate->delivered - rate->prior_delivered) * (double)GD_S / (double)elapsed);
+}
+
+bool gd_rate_holds(struct gd_tcb *tcb, uint64_t now)
+{
+    if (tcb->rate.pace == 0 || tcb->rate.pace_at <= now + QUANTUM)
+        return false;
+    gd_tcp_timer_set(tcb, GD_T_PACE, tcb->rate.pace_at);
+    return true;
+}
