@@ -137,7 +137,7 @@ static void starve(struct host *host, struct input *in)
 static void many(struct host *host, const struct scene *scene, struct input *in, bool fix)
 {
     uint8_t frame[2 * FRAME_MAX] = {0}, variant = input_8(in);
-    uint32_t count = input_8(in) * 5u, len = scene->write(host, frame, variant);
+    uint32_t count = input_8(in) * 5u / (host->settled ? 80 : 1), len = scene->write(host, frame, variant);
     uint32_t at = input_8(in) % (len - 1), number = gd_get16(frame + at);
 
     for (uint32_t i = 0; i < count; i++) {

@@ -71,6 +71,12 @@ static const struct {
     {SOL_SOCKET, SO_LINGER},
     {SOL_SOCKET, SO_SNDBUF},
     {SOL_SOCKET, SO_RCVBUF},
+    {SOL_SOCKET, SO_RCVLOWAT},
+    {SOL_SOCKET, SO_PRIORITY},
+    {SOL_SOCKET, SO_DOMAIN},
+    {SOL_SOCKET, SO_PROTOCOL},
+    {SOL_SOCKET, SO_ACCEPTCONN},
+    {SOL_SOCKET, SO_OOBINLINE},
     {SOL_SOCKET, SO_BROADCAST},
     {SOL_SOCKET, SO_ERROR},
     {SOL_SOCKET, SO_TYPE},
@@ -240,7 +246,7 @@ static void administrate(struct host *host, struct input *in)
     bool ours = gd_addr_is_v4(&addr) && addr.b[15] == OURS;
     uint8_t out[16];
 
-    switch (input_below(in, 8)) {
+    switch (input_below(in, 11)) {
     case 0:
         gd_stack_add_address(host->stack, host->ifindex, addr.b, gd_addr_is_v4(&addr) ? 24 : bits);
         break;
@@ -262,6 +268,13 @@ static void administrate(struct host *host, struct input *in)
         break;
     case 6:
         gd_dhcp_stop(host->stack, host->ifindex);
+        break;
+    case 7:
+    case 8:
+        host_plug(host);
+        break;
+    case 9:
+        host->by_second = !host->by_second;
         break;
     default:
         gd_stack_route(host->stack, addr.b, out);

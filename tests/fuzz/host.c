@@ -72,7 +72,30 @@ void host_advance(struct host *host, uint64_t ns)
 
 void host_put(struct host *host, const uint8_t *frame, uint32_t len)
 {
-    box_put(&host->box, frame, len, 0);
+    box_put(host->by_second && host->second_index ? &host->second : &host->box, frame, len, 0);
+}
+
+void host_plug(struct host *host)
+{
+    struct gd_addr four = frame_v4(OURS), six = frame_global(OURS);
+    uint8_t mac[6];
+
+    if (host->second_index) {
+        HOST_CHECK(gd_stack_detach(host->stack, host->second_index) == 0);
+        HOST_CHECK(host->second.out == 0);
+        host->second_index = 0;
+        return;
+    }
+    frame_mac(mac, OURS);
+    box_init(&host->second, mac, 1280, on_sent, host);
+    host->second_index = gd_stack_attach(host->stack, &host->second.port, "box1");
+    if (host->second_index < 0) { /* no memory: it is closed */
+        host->second_index = 0;
+        return;
+    }
+    four.b[14] = six.b[5] = 1; /* 10.0.1.1, 2001:db9::1 */
+    gd_stack_add_address(host->stack, host->second_index, four.b, 24);
+    gd_stack_add_address(host->stack, host->second_index, six.b, 64);
 }
 
 void host_frame(struct host *host, uint8_t *frame, uint32_t len, bool fix)
@@ -176,7 +199,7 @@ void host_open(struct host *host, uint8_t mode)
     own = frame_link_local(OURS);
     HOST_CHECK(gd_stack_add_address(host->stack, host->ifindex, own.b, 64) == 0);
     HOST_CHECK(gd_stack_autoconf(host->stack, host->ifindex) == 0); /* routers are listened to */
-    host_advance(host, 3 * HOST_S); /* duplicate address detection */
+    host_advance(host, 3 * HOST_S);                                 /* duplicate address detection */
     open_witness(host);
     peer_init(&host->peer, PEER, false, 5000, PORT_OPEN);
     host->tell_peer = true;
@@ -251,6 +274,7 @@ static void close_witness(struct host *host)
 
 void host_recover(struct host *host)
 {
+    host->by_second = false;
     gd_dhcp_stop(host->stack, host->ifindex); /* a lease may well have routes that lead the witness astray */
     host->box.dry = host->box.stuck = false;
     alloc_refuse(0, 0);
@@ -276,6 +300,9 @@ void host_close(struct host *host, bool abort_all)
 {
     host_recover(host);
     host->tell_peer = false;
+    host->by_second = false;
+    if (host->second_index)
+        host_plug(host);
     close_socks(host);
     if (abort_all) {
         gd_stack_abort_all(host->stack); /* the witness as well */

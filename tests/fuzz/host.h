@@ -23,6 +23,9 @@ struct host {
     struct gd_stack *stack;
     struct box box;
     int ifindex;
+    struct box second; /* a port that comes and goes */
+    int second_index;  /* 0: it is not there */
+    bool by_second;    /* frames come in there, while it is */
     uint64_t now;
     struct gd_sock *socks[HOST_SOCKS]; /* the input's; NULL: none */
     struct peer peer;                  /* of the connection under attack */
@@ -71,6 +74,8 @@ struct gd_sock *host_socket(struct host *host, int domain, int type);
 void host_add(struct host *host, struct gd_sock *sock);
 /* Memory and tables within their caps, now. */
 void host_check_caps(const struct host *host);
+/* The second port comes, or goes with all that hangs on it. */
+void host_plug(struct host *host);
 /* Every socket is consistent, and nothing hangs (check.c). */
 void host_check_sockets(const struct gd_stack *stack);
 /* The witness moves data both ways. */
