@@ -32,10 +32,18 @@ class Path:
 
     def lose(self, percent: float) -> None:
         """Drop that share of the TCP packets from now on."""
+        self._rule(f"meta l4proto tcp numgen random mod 1000 < {round(percent * 10)} drop")
+
+    def damage(self, percent: float) -> None:
+        """Write over a byte of that share of the large TCP packets instead; their checksums stay as they were."""
+        # Else the kernel would fill in the checksum of what has been damaged, as late as at the tap.
+        self.far.net.run(["ethtool", "-K", "tomiddle", "tx", "off"])
         chance = round(percent * 10)
+        self._rule(f"meta l4proto tcp meta length > 1000 numgen random mod 1000 < {chance} @nh,480,8 set 0x5a")
+
+    def _rule(self, words: str) -> None:
         self.middle.run(["nft", "flush", "chain", "ip", "loss", "forward"])
-        rule = f"meta l4proto tcp numgen random mod 1000 < {chance} drop"
-        self.middle.run(["nft", "add", "rule", "ip", "loss", "forward", *rule.split()])
+        self.middle.run(["nft", "add", "rule", "ip", "loss", "forward", *words.split()])
 
     def move(self, source: Side, sink: Side, size: int, algorithm: str, patience: float = 600) -> tuple[float, float]:
         """Move bytes; return the seconds it took and the longest pause. They must be the same on both sides."""

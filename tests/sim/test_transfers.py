@@ -42,6 +42,15 @@ def test_megabyte_each_way_arrives_whole(fault: Fault, seed: int) -> None:
         assert_nothing_left(wire)
 
 
+def test_damaged_frames_are_dropped_and_counted() -> None:
+    fault = Fault(corrupt=0.05, delay_ns=MS)
+    with Wire(fault, fault, seed=6) as wire:
+        client, server = wire.connection()
+        run(wire, [Stream(client, server, MEGABYTE, 6)])
+        assert wire.b.counters()["tcp_drop_checksum"] > 20
+        assert_nothing_left(wire)
+
+
 @pytest.mark.parametrize("mtu", [576, 1280, 1500, 4000, 9000])
 def test_every_mtu_carries_a_megabyte(mtu: int) -> None:
     with Wire(BAD, BAD, seed=mtu, mtu=mtu) as wire:
