@@ -42,6 +42,17 @@ def test_megabyte_each_way_arrives_whole(fault: Fault, seed: int) -> None:
         assert_nothing_left(wire)
 
 
+@pytest.mark.parametrize("algorithm", [b"reno", b"bbr"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_bad_wire_breaks_no_congestion_control(algorithm: bytes, seed: int) -> None:
+    with Wire(BAD, BAD, seed=seed) as wire:
+        client, server = wire.connection()
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, 13, algorithm)  # TCP_CONGESTION
+        run(wire, [Stream(client, server, MEGABYTE, 1), Stream(server, client, MEGABYTE, 2)])
+        assert_nothing_left(wire)
+
+
 def test_damaged_frames_are_dropped_and_counted() -> None:
     fault = Fault(corrupt=0.05, delay_ns=MS)
     with Wire(fault, fault, seed=6) as wire:

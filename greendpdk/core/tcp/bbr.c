@@ -298,6 +298,7 @@ static void model(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now
 static void start(struct gd_tcb *tcb)
 {
     memset(&tcb->cc_state, 0, sizeof(tcb->cc_state));
+    tcb->rate.pace = 0; /* until the first ACK: the model begins with it */
     tcb->cwnd = gd_cc_initial_window(tcb);
     tcb->ssthresh = UINT32_MAX / 2;
 }
