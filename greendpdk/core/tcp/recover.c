@@ -57,12 +57,15 @@ static void enter(struct gd_tcb *tcb, uint64_t now)
 static void take_echo(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now)
 {
     bool told = gd_seq_le(tcb->snd_una, tcb->recover); /* our CWR cannot have been heard yet */
+    uint32_t flight = tcb->snd_nxt - tcb->snd_una + acked->bytes;
 
     if (tcb->recovery != GD_OPEN || told)
         return;
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_ecn_reductions);
-    reduce(tcb, tcb->snd_nxt - tcb->snd_una + acked->bytes);
+    reduce(tcb, flight > 0 ? flight : tcb->cwnd);
     tcb->cc->marked(tcb, now);
+    if (flight == 0 && tcb->cwnd > tcb->ssthresh) /* no ACK of a flight will shrink it bit by bit */
+        tcb->cwnd = tcb->ssthresh;
     tcb->ecn.cwr = true;
     tcb->recovery = GD_CWR;
 }
