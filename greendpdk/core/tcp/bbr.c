@@ -29,9 +29,9 @@ enum mode { NONE, STARTUP, DRAIN, PROBE_BW, PROBE_RTT };
 
 static const double cycle_gains[CYCLE] = {1.25, 0.75, 1, 1, 1, 1, 1, 1};
 
-static uint64_t bandwidth(const struct gd_bbr *bbr)
+static double bandwidth(const struct gd_bbr *bbr)
 {
-    uint64_t most = 0;
+    float most = 0;
 
     for (int i = 0; i < GD_BBR_ROUNDS; i++)
         if (bbr->bw[i] > most)
@@ -62,7 +62,7 @@ static double pacing_gain(const struct gd_bbr *bbr)
 static uint32_t target(const struct gd_tcb *tcb, double gain)
 {
     const struct gd_bbr *bbr = &tcb->cc_state.bbr;
-    double bw = (double)bandwidth(bbr), burst = smaller(bw * 0.001, BURST);
+    double bw = bandwidth(bbr), burst = smaller(bw * 0.001, BURST);
     double bytes = gain * bw * (double)bbr->min_rtt / (double)GD_S;
 
     if (bbr->min_rtt == 0 || bw == 0)
@@ -83,36 +83,36 @@ static void begin(struct gd_tcb *tcb, uint64_t now)
     bbr->min_rtt = tcb->min_rtt;
     bbr->min_rtt_at = bbr->extra_at = now;
     bbr->round_end = tcb->rate.delivered;
-    bbr->lost_before = tcb->flight.ever_lost;
+    bbr->lost_before = (uint32_t)tcb->flight.ever_lost;
     tcb->ssthresh = UINT32_MAX / 2;
     tcb->rate.pace = (uint64_t)(HIGH_GAIN * tcb->cwnd * (double)GD_S / (double)rtt);
     tcb->rate.pace_at = now;
 }
 
 /* The largest rate of ten rounds; one that the application limited counts only if it is larger yet. */
-static void take_bandwidth(struct gd_tcb *tcb, uint64_t sample)
+static void take_bandwidth(struct gd_tcb *tcb, const struct gd_acked *acked)
 {
     struct gd_bbr *bbr = &tcb->cc_state.bbr;
-    bool limited = tcb->rate.sample_limited;
-    uint64_t most;
+    double sample = gd_rate_sample(tcb, acked), most;
+    bool limited = acked->sample.limited;
 
-    bbr->round_start = sample != 0 && tcb->rate.prior_delivered >= bbr->round_end;
+    bbr->round_start = sample > 0 && acked->sample.prior_delivered >= bbr->round_end;
     if (bbr->round_start) {
         bbr->round_end = tcb->rate.delivered;
         bbr->conserving = false;
         if (!limited) {
-            bbr->round = (bbr->round + 1) % GD_BBR_ROUNDS;
+            bbr->round = (uint8_t)((bbr->round + 1) % GD_BBR_ROUNDS);
             bbr->bw[bbr->round] = 0;
         }
         bbr->rounds++;
     }
     if (sample > bbr->bw[bbr->round] && (!limited || sample > bandwidth(bbr)))
-        bbr->bw[bbr->round] = sample;
+        bbr->bw[bbr->round] = (float)sample;
     if (bbr->full || !bbr->round_start || limited)
         return;
     most = bandwidth(bbr);
-    if ((double)most >= FULL_GROWTH * (double)bbr->full_bw) {
-        bbr->full_bw = most;
+    if (most >= FULL_GROWTH * bbr->full_bw) {
+        bbr->full_bw = (float)most;
         bbr->full_rounds = 0;
     } else {
         bbr->full = ++bbr->full_rounds >= FULL_ROUNDS;
@@ -123,7 +123,7 @@ static void take_bandwidth(struct gd_tcb *tcb, uint64_t sample)
 static void take_extra(struct gd_tcb *tcb, uint32_t acked, uint64_t now)
 {
     struct gd_bbr *bbr = &tcb->cc_state.bbr;
-    double bw = (double)bandwidth(bbr), expected = bw * (double)(now - bbr->extra_at) / (double)GD_S, extra;
+    double bw = bandwidth(bbr), expected = bw * (double)(now - bbr->extra_at) / (double)GD_S, extra;
 
     if (bbr->round_start && ++bbr->extra_rounds >= EXTRA_ROUNDS) {
         bbr->extra_rounds = 0;
@@ -135,10 +135,10 @@ static void take_extra(struct gd_tcb *tcb, uint32_t acked, uint64_t now)
         bbr->extra_at = now;
         expected = 0;
     }
-    bbr->extra_acked += acked;
+    bbr->extra_acked += (float)acked;
     extra = smaller(smaller(bbr->extra_acked - expected, tcb->cwnd), bw * EXTRA_TIME);
     if (extra > bbr->extra[0])
-        bbr->extra[0] = extra;
+        bbr->extra[0] = (float)extra;
 }
 
 static void enter_probe_bw(struct gd_tcb *tcb, uint64_t now)
@@ -146,9 +146,9 @@ static void enter_probe_bw(struct gd_tcb *tcb, uint64_t now)
     struct gd_bbr *bbr = &tcb->cc_state.bbr;
 
     bbr->mode = PROBE_BW;
-    bbr->cycle = 1 + gd_random_below(&tcb->sock.stack->random, CYCLE - 1); /* flows should not probe together */
+    bbr->cycle = (uint8_t)(1 + gd_random_below(&tcb->sock.stack->random, CYCLE - 1)); /* flows should not probe together */
     bbr->cycle = bbr->cycle == 1 ? 2 : bbr->cycle;                         /* nor begin by draining */
-    bbr->cycle_at = now;
+    bbr->phase_at = now;
 }
 
 static void go_round(struct gd_tcb *tcb, bool lost, uint64_t now)
@@ -156,7 +156,7 @@ static void go_round(struct gd_tcb *tcb, bool lost, uint64_t now)
     struct gd_bbr *bbr = &tcb->cc_state.bbr;
     double gain = cycle_gains[bbr->cycle];
     uint32_t pipe = gd_tcp_pipe(tcb);
-    bool through = now - bbr->cycle_at > bbr->min_rtt;
+    bool through = now - bbr->phase_at > bbr->min_rtt;
 
     if (gain > 1)
         through = through && (lost || pipe >= target(tcb, gain));
@@ -164,8 +164,8 @@ static void go_round(struct gd_tcb *tcb, bool lost, uint64_t now)
         through = through || pipe <= target(tcb, 1);
     if (!through)
         return;
-    bbr->cycle = (bbr->cycle + 1) % CYCLE;
-    bbr->cycle_at = now;
+    bbr->cycle = (uint8_t)((bbr->cycle + 1) % CYCLE);
+    bbr->phase_at = now;
 }
 
 static void choose_mode(struct gd_tcb *tcb, bool lost, uint64_t now)
@@ -215,17 +215,17 @@ static void take_min_rtt(struct gd_tcb *tcb, uint64_t rtt, uint64_t now)
     if (old && bbr->mode != PROBE_RTT) {
         keep_window(tcb);
         bbr->mode = PROBE_RTT;
-        bbr->probe_until = 0;
+        bbr->phase_at = 0;
     }
     if (bbr->mode != PROBE_RTT)
         return;
     gd_rate_idle(tcb); /* its samples say nothing of the path */
-    if (bbr->probe_until == 0) {
+    if (bbr->phase_at == 0) {
         if (gd_tcp_pipe(tcb) <= MIN_SEGMENTS * tcb->mss) {
-            bbr->probe_until = now + PROBE_RTT_TIME;
+            bbr->phase_at = now + PROBE_RTT_TIME;
             bbr->probe_round = bbr->rounds + 1;
         }
-    } else if (now >= bbr->probe_until && bbr->rounds >= bbr->probe_round) {
+    } else if (now >= bbr->phase_at && bbr->rounds >= bbr->probe_round) {
         leave_probe_rtt(tcb, now);
     }
 }
@@ -283,13 +283,13 @@ static void model(struct gd_tcb *tcb, const struct gd_acked *acked, uint64_t now
 
     if (bbr->mode == NONE)
         begin(tcb, now);
-    lost = (uint32_t)(tcb->flight.ever_lost - bbr->lost_before);
-    bbr->lost_before = tcb->flight.ever_lost;
-    take_bandwidth(tcb, gd_rate_sample(tcb));
+    lost = (uint32_t)tcb->flight.ever_lost - bbr->lost_before;
+    bbr->lost_before = (uint32_t)tcb->flight.ever_lost;
+    take_bandwidth(tcb, acked);
     take_extra(tcb, acked->delivered, now);
     choose_mode(tcb, lost > 0, now);
     take_min_rtt(tcb, acked->rtt, now);
-    pace = pacing_gain(bbr) * PACE_MARGIN * (double)bandwidth(bbr);
+    pace = pacing_gain(bbr) * PACE_MARGIN * bandwidth(bbr);
     if (pace >= 1 && (bbr->full || pace > (double)tcb->rate.pace))
         tcb->rate.pace = (uint64_t)pace;
     set_window(tcb, acked->delivered, lost);

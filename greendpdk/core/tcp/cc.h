@@ -16,13 +16,15 @@ struct gd_acked;
 /* The algorithms' own (cubic.c, bbr.c). */
 union gd_cc_state {
     struct gd_bbr {
-        uint64_t bw[GD_BBR_ROUNDS]; /* the largest of each round, bytes a second */
-        uint64_t min_rtt, min_rtt_at, cycle_at, probe_until, extra_at; /* ns; probe_until 0: not yet */
-        uint64_t round_end, lost_before; /* of rate.delivered, of flight.ever_lost */
-        uint64_t full_bw;
-        double extra_acked, extra[2]; /* bytes beyond the bandwidth: of this heap; the largest, now and before */
-        uint32_t prior_cwnd, round, rounds, probe_round, cycle, full_rounds, extra_rounds;
-        int mode;
+        float bw[GD_BBR_ROUNDS]; /* the largest of each round, bytes a second */
+        float full_bw;
+        float extra_acked, extra[2]; /* bytes beyond the bandwidth: of this heap; the largest, now and before */
+        uint64_t min_rtt, min_rtt_at; /* ns */
+        uint64_t phase_at;            /* when PROBE_BW's phase began; PROBE_RTT: when it may end, 0: not yet known */
+        uint64_t extra_at, round_end; /* round_end: of rate.delivered */
+        uint32_t lost_before;         /* of flight.ever_lost */
+        uint32_t prior_cwnd, rounds, probe_round;
+        uint8_t mode, round, cycle, full_rounds, extra_rounds;
         bool full, round_start, recovering, conserving;
     } bbr;
     struct gd_cubic {

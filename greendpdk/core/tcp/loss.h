@@ -6,6 +6,7 @@
 #ifndef GD_TCP_LOSS_H
 #define GD_TCP_LOSS_H
 #include "flight.h"
+#include "rate.h"
 
 struct gd_segment;
 struct gd_tcb;
@@ -24,6 +25,7 @@ struct gd_acked {
     uint32_t delivered; /* bytes that are now known to have arrived (RFC 6937) */
     uint64_t rtt;       /* of the last of them that was sent once; 0: none */
     uint32_t fack;      /* the highest number known to have arrived before it */
+    struct gd_rate_sample sample;
     bool dsack;
     bool resent;        /* snd_una passed something that was sent again */
     bool timed;         /* the segment that was timed is among them */

@@ -36,7 +36,7 @@ void gd_tcp_rack_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struc
     uint64_t rtt = now - sent->at;
 
     tcb->tally.delivered++;
-    gd_rate_delivered(tcb, sent, now);
+    gd_rate_delivered(tcb, sent, acked, now);
     if (gd_seq_gt(sent->end, tcb->fack)) {
         tcb->fack = sent->end;
     } else if (gd_seq_lt(sent->end, acked->fack) && !sent->resent) {

@@ -25,22 +25,23 @@ void gd_rate_sent(struct gd_tcb *tcb, struct gd_sent *sent, uint64_t now)
     rate->pace_at += len * GD_S / rate->pace;
 }
 
-void gd_rate_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, uint64_t now)
+void gd_rate_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struct gd_acked *acked, uint64_t now)
 {
+    struct gd_rate_sample *sample = &acked->sample;
     struct gd_rate *rate = &tcb->rate;
 
     rate->delivered += sent->end - sent->seq;
     rate->delivered_at = now;
     if (rate->limited != 0 && rate->delivered > rate->limited)
         rate->limited = 0;
-    if (rate->sampled && (sent->delivered < rate->prior_delivered || sent->at < rate->sent_at))
+    if (sample->valid && (sent->delivered < sample->prior_delivered || sent->at < sample->sent_at))
         return;
-    rate->sampled = true;
-    rate->sample_limited = sent->limited;
-    rate->prior_delivered = sent->delivered;
-    rate->prior_at = sent->delivered_at;
-    rate->sent_at = sent->at;
-    rate->send_elapsed = sent->at - sent->first_at;
+    *sample = (struct gd_rate_sample){.prior_delivered = sent->delivered,
+                                      .prior_at = sent->delivered_at,
+                                      .sent_at = sent->at,
+                                      .send_elapsed = sent->at - sent->first_at,
+                                      .valid = true,
+                                      .limited = sent->limited};
     rate->first_at = sent->at;
 }
 
@@ -51,18 +52,16 @@ void gd_rate_idle(struct gd_tcb *tcb)
     tcb->rate.limited = until > 0 ? until : 1;
 }
 
-uint64_t gd_rate_sample(struct gd_tcb *tcb)
+double gd_rate_sample(const struct gd_tcb *tcb, const struct gd_acked *acked)
 {
-    struct gd_rate *rate = &tcb->rate;
-    uint64_t ack_elapsed = rate->delivered_at - rate->prior_at;
-    uint64_t elapsed = ack_elapsed > rate->send_elapsed ? ack_elapsed : rate->send_elapsed;
+    const struct gd_rate_sample *sample = &acked->sample;
+    uint64_t ack_elapsed = tcb->rate.delivered_at - sample->prior_at;
+    uint64_t elapsed = ack_elapsed > sample->send_elapsed ? ack_elapsed : sample->send_elapsed;
 
-    if (!rate->sampled)
+    /* Shorter than any round trip: ACKs that came in a heap. */
+    if (!sample->valid || elapsed == 0 || elapsed < tcb->min_rtt)
         return 0;
-    rate->sampled = false;
-    if (elapsed == 0 || elapsed < tcb->min_rtt) /* ACKs that came in a heap: no path is that fast */
-        return 0;
-    return (uint64_t)((double)(rate->delivered - rate->prior_delivered) * (double)GD_S / (double)elapsed);
+    return (double)(tcb->rate.delivered - sample->prior_delivered) * (double)GD_S / (double)elapsed;
 }
 
 bool gd_rate_holds(struct gd_tcb *tcb, uint64_t now)

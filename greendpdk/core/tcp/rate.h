@@ -9,17 +9,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct gd_acked;
 struct gd_sent;
 struct gd_tcb;
+
+/* What one ACK gives: the segment sent last among those that have arrived with it. */
+struct gd_rate_sample {
+    uint64_t prior_delivered, prior_at, sent_at, send_elapsed;
+    bool valid, limited;
+};
 
 struct gd_rate {
     uint64_t delivered;    /* bytes in all that are known to have arrived */
     uint64_t delivered_at; /* when the last of them became known */
     uint64_t first_at;     /* when the segment was sent that begins the sending side of the next sample */
     uint64_t limited;      /* until so much is delivered the application, not the path, sets the pace; 0: not */
-    /* The sample that this ACK makes: of the segment sent last among those that have arrived. */
-    uint64_t prior_delivered, prior_at, sent_at, send_elapsed;
-    bool sampled, sample_limited;
     /* Pacing */
     uint64_t pace;    /* bytes a second; 0: as fast as the window lets */
     uint64_t pace_at; /* when the next byte is due */
@@ -28,11 +32,11 @@ struct gd_rate {
 /* The entry has just been sent, or sent again. */
 void gd_rate_sent(struct gd_tcb *tcb, struct gd_sent *sent, uint64_t now);
 /* The entry has arrived. */
-void gd_rate_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, uint64_t now);
+void gd_rate_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struct gd_acked *acked, uint64_t now);
 /* Nothing waits to be sent, though the window would let it. */
 void gd_rate_idle(struct gd_tcb *tcb);
 /* Bytes a second by this ACK; 0: it gives no sample. */
-uint64_t gd_rate_sample(struct gd_tcb *tcb);
+double gd_rate_sample(const struct gd_tcb *tcb, const struct gd_acked *acked);
 /* True: the next segment has to wait, and a timer is set for it. */
 bool gd_rate_holds(struct gd_tcb *tcb, uint64_t now);
 #endif
