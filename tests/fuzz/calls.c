@@ -130,14 +130,15 @@ static uint32_t whole_value(uint8_t *value, uint8_t which)
     struct group_req request = {.gr_interface = 2};
     struct sockaddr_in *four = (struct sockaddr_in *)&request.gr_group;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)&request.gr_group;
+    static const char names[3][6] = {"reno", "cubic", "bbr"};
     const uint8_t mreq[8] = {239, 1, 2, 3, 10, 0, 0, OURS};
     struct ipv6_mreq mreq6 = {.ipv6mr_interface = which & 8 ? 2 : 0};
 
     switch (which & 7) {
     case 0:
     case 1:
-        memcpy(value, which & 1 ? "reno\0" : "cubic", 6);
-        return which & 8 ? 6 : 4;
+        memcpy(value, names[(which >> 4) % 3], sizeof names[0]);
+        return which & 8 ? 6 : 5;
     case 2:
         memcpy(value, mreq, sizeof mreq);
         return sizeof mreq;

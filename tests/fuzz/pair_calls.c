@@ -114,10 +114,11 @@ static void set_option(struct pair_sock *place, struct input *in)
                    {SOL_SOCKET, SO_RCVBUF},    {SOL_SOCKET, SO_SNDBUF},     {IPPROTO_TCP, TCP_MAXSEG},
                    {SOL_SOCKET, SO_KEEPALIVE}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_USER_TIMEOUT}};
     uint32_t row = input_below(in, sizeof options / sizeof options[0]);
+    static const char names[3][6] = {"reno", "cubic", "bbr"};
     int value = input_16(in);
 
     if (row == 0 && value & 1)
-        gd_sock_setsockopt(place->sock, IPPROTO_TCP, TCP_CONGESTION, value & 2 ? "reno" : "cubic", 4 + !(value & 2));
+        gd_sock_setsockopt(place->sock, IPPROTO_TCP, TCP_CONGESTION, names[value / 2 % 3], 5);
     gd_sock_setsockopt(place->sock, options[row].level, options[row].name, &value, sizeof value);
 }
 

@@ -30,7 +30,7 @@ def idle() -> dict[str, Any]:
 def test_idle_connection_costs_its_control_block_and_little_else(idle: dict[str, Any]) -> None:
     """Two hash tables' places, and what malloc rounds up; no buffer, no ring."""
     assert idle["tcb"] <= idle["bytes_each"] <= idle["tcb"] + 64
-    assert idle["bytes_each"] <= 1536
+    assert idle["bytes_each"] <= 2048  # Linux's tcp_sock alone has more
     assert idle["left"] == 0
 
 
