@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from frames import MS, SECOND, TCP, UDP, Socket
-from frames6 import AF_INET6, ICMP6, Host6, ether6, extension, icmp6, ip6, udp6
+from frames6 import AF_INET6, ICMP6, US6, Host6, ether6, extension, icmp6, ip6, solicit, solicited, udp6
 
 FRAGMENT, DESTINATION, HOP_BY_HOP = 44, 60, 0
 
@@ -141,3 +141,11 @@ def test_neighbour_discovery_in_fragments_is_refused(host6: Host6) -> None:
     message = icmp6(135, data=bytes(16) + bytes([1, 1]) + bytes(6))
     assert host6.answers6(*cut(message, 16, following=ICMP6, hops=255)) == []
     assert host6.dropped() == {"nd_drop_fragmented": 1}
+
+
+def test_neighbour_discovery_in_one_fragment_that_is_all_of_it_is_refused_too(host6: Host6) -> None:
+    """RFC 6980 5: whatever the fragment header says; taken on its own, it hides from a link's guards all the same."""
+    whole = solicit(US6)
+    assert host6.answers6(piece(whole[40:], 0, False, ICMP6, dst=solicited(US6), hops=255)) == []
+    assert host6.dropped() == {"nd_drop_fragmented": 1}
+    assert len(host6.answers6(whole)) == 1

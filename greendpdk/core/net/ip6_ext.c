@@ -137,6 +137,7 @@ static bool take_fragment(struct gd_stack *stack, struct gd_packet *packet, uint
         gd_ip6_fragment_input(stack, packet, now);
         return false;
     }
+    packet->whole = true;
     advance(packet, GD_IP6_FRAGMENT_HEADER);
     return true;
 }

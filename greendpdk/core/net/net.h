@@ -63,7 +63,7 @@ struct gd_packet {
     uint32_t next_at;  /* IPv6: where in ip the byte stands that names proto */
     uint8_t proto, ttl, tos;
     bool l4_csum_ok;   /* checked by the port */
-    bool whole;        /* put together from fragments */
+    bool whole;        /* came with fragment headers: put together, or in one that is all of it */
     bool to_group;     /* broadcast or multicast, on Ethernet or IP: no RST, no ICMP error (RFC 1122 3.2.2) */
 };
 
