@@ -149,3 +149,11 @@ def test_neighbour_discovery_in_one_fragment_that_is_all_of_it_is_refused_too(ho
     assert host6.answers6(piece(whole[40:], 0, False, ICMP6, dst=solicited(US6), hops=255)) == []
     assert host6.dropped() == {"nd_drop_fragmented": 1}
     assert len(host6.answers6(whole)) == 1
+
+
+def test_packet_whose_headers_make_it_too_long_is_refused(host6: Host6, sock: Socket) -> None:
+    """RFC 8200 4.5: the payload length counts the first fragment's headers, which the later ones need not have."""
+    packets = cut(udp6(blob(65535 - 8)))
+    send(host6, *packets[1:], piece(udp6(blob(65535 - 8))[:1232], 0, True, before=extension(FRAGMENT, b"")))
+    assert got(sock) is None
+    assert host6.dropped() == {"fragment_drop_oversize": 1}

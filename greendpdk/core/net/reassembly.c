@@ -198,6 +198,12 @@ static bool join_ecn(struct gd_datagram *datagram)
     return true;
 }
 
+/* What the whole's length field counts, of which its first fragment's headers are a part. */
+static uint32_t length_of(const struct gd_datagram *datagram)
+{
+    return datagram->header_len - (gd_addr_is_v4(&datagram->src) ? 0 : GD_IP6_HEADER) + datagram->total;
+}
+
 /* Its headers say what the whole would have said. */
 static void write_headers(uint8_t *ip, const struct gd_datagram *datagram)
 {
@@ -206,11 +212,11 @@ static void write_headers(uint8_t *ip, const struct gd_datagram *datagram)
         ip[0] = (uint8_t)(6 << 4 | datagram->tos >> 4);
         ip[1] = (uint8_t)(datagram->tos << 4 | (ip[1] & 15));
         ip[datagram->next_at] = datagram->proto;
-        gd_put16(ip + 4, (uint16_t)(datagram->header_len - GD_IP6_HEADER + datagram->total));
+        gd_put16(ip + 4, (uint16_t)length_of(datagram));
         return;
     }
     ip[1] = datagram->tos;
-    gd_put16(ip + 2, (uint16_t)(datagram->header_len + datagram->total));
+    gd_put16(ip + 2, (uint16_t)length_of(datagram));
     gd_put16(ip + 6, 0);
     gd_put16(ip + 10, 0);
     gd_put16(ip + 10, gd_checksum_finish(gd_checksum_add(0, ip, datagram->header_len)));
@@ -219,9 +225,13 @@ static void write_headers(uint8_t *ip, const struct gd_datagram *datagram)
 static bool finish(struct gd_stack *stack, struct gd_datagram *datagram, struct gd_packet *packet)
 {
     uint8_t *l4 = stack->reassembly.whole + GD_REASSEMBLY_HEADER;
-    bool good = join_ecn(datagram);
+    enum gd_counter result = GD_STAT_fragment_whole;
 
-    if (good) {
+    if (length_of(datagram) > GD_REASSEMBLY_LEN)
+        result = GD_STAT_fragment_drop_oversize;
+    else if (!join_ecn(datagram))
+        result = GD_STAT_fragment_drop_ecn;
+    if (result == GD_STAT_fragment_whole) {
         write_headers(l4 - datagram->header_len, datagram);
         gd_buffer_read(&datagram->data, 0, l4, datagram->total);
         packet->ip = l4 - datagram->header_len;
@@ -235,9 +245,9 @@ static bool finish(struct gd_stack *stack, struct gd_datagram *datagram, struct 
         packet->to_group = datagram->to_group;
         packet->l4_csum_ok = false; /* the port saw fragments only */
     }
-    gd_count(&stack->stats, good ? GD_STAT_fragment_whole : GD_STAT_fragment_drop_ecn);
+    gd_count(&stack->stats, result);
     gd_datagram_release(stack, datagram);
-    return good;
+    return result == GD_STAT_fragment_whole;
 }
 
 bool gd_reassemble(struct gd_stack *stack, struct gd_packet *packet, const struct gd_fragment *fragment, uint64_t now)
