@@ -245,3 +245,14 @@ def test_router_that_listens_knows_the_groups(host: Host, steps: list[tuple[str,
     made.close()
     host.advance(2 * SECOND)
     host.take()
+
+
+def test_query_of_a_switch_that_has_no_address_is_answered(host: Host, sock: Socket) -> None:
+    """RFC 4541 2.1.1: it asks from 0.0.0.0, and forgets who does not answer; Linux's ip_mc_validate_source."""
+    message = igmp(0x11, 100, "0.0.0.0", struct.pack("!BBH", 2, 125, 0))
+    host.inject(ether(ip4(message, 2, "0.0.0.0", ALL, options=ALERT, ttl=1), to=group_mac(ALL), source=PEER_MAC))
+    host.advance(10 * SECOND)
+    assert said(host) == [report({GROUP: IS_MEMBER})]
+    host.moved()
+    host.inject(ether(ip4(b"x", 17, "0.0.0.0", GROUP), to=group_mac(GROUP)), ether(ip4(message, 2, "0.0.0.0", US)))
+    assert host.dropped() == {"ip4_drop_source": 2}

@@ -36,10 +36,18 @@ bool gd_ip4_any_broadcast(const struct gd_stack *stack, const struct gd_addr *ad
     return false;
 }
 
-/* RFC 1122 3.2.1.3: what may stand in the source field of a packet from a wire. */
-static bool source_is_sane(const struct gd_netif *netif, const struct gd_addr *src)
+/* A switch that minds groups has no address of its own to ask from (RFC 4541 2.1.1); Linux's ip_mc_validate_source. */
+static bool is_switch(const struct gd_ip4 *ip)
 {
-    if (netif->port->caps & GD_CAP_LOOPBACK)
+    return gd_addr_is_any(&ip->src) && ip->proto == IPPROTO_IGMP && gd_addr_is_multicast(&ip->dst);
+}
+
+/* RFC 1122 3.2.1.3: what may stand in the source field of a packet from a wire. */
+static bool source_is_sane(const struct gd_netif *netif, const struct gd_ip4 *ip)
+{
+    const struct gd_addr *src = &ip->src;
+
+    if (netif->port->caps & GD_CAP_LOOPBACK || is_switch(ip))
         return true;
     return src->b[12] != 0 && !gd_addr_is_loopback(src) && !gd_addr_is_multicast(src) &&
            !gd_ip4_broadcast(netif, src) && !gd_ip_local(netif->stack, src);
@@ -128,7 +136,7 @@ void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
         gd_count(stats, GD_STAT_ip4_drop_checksum);
         return;
     }
-    if (!source_is_sane(netif, &ip.src)) {
+    if (!source_is_sane(netif, &ip)) {
         gd_count(stats, GD_STAT_ip4_drop_source);
         return;
     }
