@@ -171,3 +171,14 @@ def test_no_other_address_is_preferred_to_the_one_that_is_chosen(
         assert [other for other in pool if other is not best and prefers(wanted, other, best)] == []
     both.close()
     host.close()
+
+
+def test_source_of_a_route_is_not_for_what_needs_no_route(both: Multihomed) -> None:
+    """A link and its groups are no part of ::/0, whose source is for who is behind a router; as on Linux."""
+    everywhere, named = bytes(16), IPv6Address("2001:db8:1::2").packed
+    owns = ["2001:db8:1::2", "2001:db8:3::2", f"fe80:{both.out:x}::2"]
+    both.set(both.out, [(own, 64, False) for own in owns])
+    assert both.lib.gd_stack_route_source(both.host.stack, everywhere, 0, both.out, named) == 0
+    assert both.source("2001:db8:3::9") == "2001:db8:1::2"
+    assert both.source(f"fe80:{both.out:x}::9") == f"fe80:{both.out:x}::2"
+    assert both.source(f"ff02:{both.out:x}::fb") == f"fe80:{both.out:x}::2"

@@ -215,10 +215,11 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_add
     rc = gd_ip_path(stack, to, &netif, &next_hop);
     if (rc < 0)
         return rc;
-    if (preferred(stack, to, src))
-        return 0;
     choice.out = netif;
     choice.only_out = gd_addr_is_multicast(to) || scope_of(to) == SCOPE_LINK;
+    /* In IPv6 links and groups are no part of ::/0, as Linux has routes of their own for them. */
+    if ((gd_addr_is_v4(to) || !choice.only_out) && preferred(stack, to, src))
+        return 0;
     own = gd_addr_is_v4(to) ? source4(netif, &next_hop, gd_addr_eq(to, &next_hop)) : source6(stack, &choice);
     if (!own)
         return -ENETUNREACH;
