@@ -167,3 +167,14 @@ def test_detached_interface_asks_no_more(young: Young) -> None:
     young.poll()
 
 
+def test_address_that_would_leave_no_room_for_the_links_is_refused_whole(host: Host) -> None:
+    """RFC 4291 2.8: no IPv6 without an address of the link. What is refused has changed nothing."""
+    for last in range(2, 16):
+        assert host.lib.gd_stack_add_address(host.stack, host.index, mapped(f"10.0.0.{last}"), 24) == 0
+    assert host.lib.gd_stack_add_address(host.stack, host.index, mapped(US6), 64) == -errno.ENOSPC
+    assert host.lib.gd_stack_address_state(host.stack, host.index, 15) == -errno.ENOENT
+    assert host.lib.gd_stack_add_address(host.stack, host.index, mapped("10.0.0.16"), 24) == 0
+    assert host.lib.gd_stack_autoconf(host.stack, host.index) == -errno.ENOSPC
+    assert host.lib.gd_stack_del_address(host.stack, host.index, mapped("10.0.0.16")) == 0
+    assert host.lib.gd_stack_autoconf(host.stack, host.index) == 0
+    assert states(host)[-1] == TENTATIVE | MADE

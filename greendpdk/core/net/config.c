@@ -81,6 +81,15 @@ static void forget_broadcast(struct gd_netif *netif, const struct gd_ifaddr *own
         gd_neigh_release(neigh);
 }
 
+/* With the address of the link that the first one of IPv6 brings (gd_nd_enable). */
+static bool has_room(const struct gd_netif *netif, const struct gd_addr *own)
+{
+    bool first = !gd_addr_is_v4(own) && !gd_addr_is_link_local(own) && !netif->nd.on &&
+                 (netif->port->caps & GD_CAP_LOOPBACK) == 0;
+
+    return netif->naddrs + (first ? 2 : 1) <= GD_IFADDRS;
+}
+
 int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *addr, int prefix_length)
 {
     struct gd_netif *netif = gd_netif_find(stack, ifindex);
@@ -98,7 +107,7 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
     for (int i = 0; i < netif->naddrs; i++)
         if (gd_addr_eq(&netif->addrs[i].addr, &own.addr))
             return -EEXIST;
-    if (netif->naddrs == GD_IFADDRS)
+    if (!has_room(netif, &own.addr))
         return -ENOSPC;
     /* A /32 or /128 has nobody else on its link; fe80::/10 needs no route, it is every link's own. */
     if (prefix_length < longest_prefix(&own.addr) && !gd_addr_is_link_local(&own.addr)) {

@@ -153,21 +153,23 @@ static void fire(struct gd_timer *timer, uint64_t now)
 int gd_nd_enable(struct gd_netif *netif, uint64_t now)
 {
     struct gd_ifaddr own = {.addr = {.b = {0xfe, 0x80}}, .prefix_length = 64, .made = true};
+    bool by_hand = false;
 
     if (netif->port->caps & GD_CAP_LOOPBACK || netif->nd.on)
         return 0;
     if (netif->port->mtu < GD_IP6_MTU_MIN)
         return -EINVAL;
+    for (int i = 0; i < netif->naddrs; i++)
+        by_hand = by_hand || gd_addr_is_link_local(&netif->addrs[i].addr);
+    if (!by_hand && netif->naddrs == GD_IFADDRS)
+        return -ENOSPC;
     netif->nd.on = true;
     netif->nd.solicit_at = GD_NEVER;
     gd_timer_init(&netif->nd.timer, fire);
-    for (int i = 0; i < netif->naddrs; i++)
-        if (gd_addr_is_link_local(&netif->addrs[i].addr))
-            return 0;
+    if (by_hand)
+        return 0;
     gd_nd_identifier(netif, &own.addr);
     own.addr = gd_addr_on(&own.addr, netif->index);
-    if (netif->naddrs == GD_IFADDRS)
-        return -ENOSPC;
     own.preferred_until = own.valid_until = GD_NEVER;
     netif->addrs[netif->naddrs++] = own;
     gd_dad_start(netif, &netif->addrs[netif->naddrs - 1], now);
