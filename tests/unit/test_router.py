@@ -392,3 +392,9 @@ def test_name_servers_are_kept_as_long_as_they_live(auto: Auto) -> None:
     assert auto.servers() == ["2001:db8::53", "2001:db8::54"]
     auto.hear(rdnss(0, "2001:db8::53"))
     assert auto.servers() == ["2001:db8::54"]
+
+
+def test_name_server_that_is_no_host_is_not_taken(auto: Auto) -> None:
+    """As of DHCP's: a group, nobody, or what would be asked on the loopback."""
+    auto.hear(rdnss(100, "::", "::1", "ff02::fb", "::ffff:127.0.0.1", "2001:db8::53"))
+    assert auto.servers() == ["2001:db8::53"]

@@ -264,6 +264,10 @@ static void take_servers(struct gd_netif *netif, const uint8_t *option, uint64_t
         struct gd_addr addr;
 
         memcpy(addr.b, option + at, sizeof addr.b);
+        if (gd_addr_is_any(&addr) || gd_addr_is_multicast(&addr) || gd_addr_is_loopback(&addr) || gd_addr_is_v4(&addr)) {
+            gd_count(&netif->stack->stats, GD_STAT_nd_drop_server);
+            continue;
+        }
         addr = gd_addr_on(&addr, netif->index);
         take_server(netif, &addr, gd_get32(option + 4), now);
     }
