@@ -5,7 +5,7 @@ import errno
 import struct
 
 import pytest
-from frames import SECOND, Socket, ether, ip4, udp
+from frames import ICMP, PEER, SECOND, Socket, ether, icmp, ip4, udp
 from frames6 import AF_INET6, FAR6, ICMP6, PEER6, US6, Host6, ether6, extension, icmp6, ip6, udp6
 
 UNREACHABLE, TOO_BIG, EXCEEDED, PARAMETER, ECHO, REPLY, REDIRECT = 1, 2, 3, 4, 128, 129, 137
@@ -136,3 +136,16 @@ def test_dead_neighbour_is_told_to_the_socket(host6: Host6) -> None:
     assert sock.connect("2001:db8::77", 9) == 0 and sock.send(b"x") == 1
     host6.advance(5 * SECOND)
     assert host6.moved()["neigh_drop_unreachable"] == 1
+
+
+def test_error_of_one_family_says_nothing_of_the_other(host6: Host6) -> None:
+    """Who can send us IPv6 must not get by it past what keeps forged IPv4 away, nor the other way round."""
+    sock, sock4 = connected(host6), Socket(host6)
+    host6.learn(PEER)
+    assert sock4.connect(PEER, 9) == 0 and sock4.send(b"question") == 8
+    host6.poll()
+    question, question4 = (frame[14:] for frame in host6.take())
+    host6.inject(ether6(ip6(icmp6(UNREACHABLE, 4, bytes(4), question4), ICMP6)))
+    host6.inject(ether(ip4(icmp(3, 3, bytes(4), question), ICMP)))
+    assert sock.recvfrom() == sock4.recvfrom() == -errno.EAGAIN
+    assert host6.dropped() == {"icmp_drop_malformed": 2}

@@ -83,14 +83,17 @@ static bool translate(const struct gd_packet *packet, struct gd_icmp_error *erro
 
 static void error_input(struct gd_stack *stack, const struct gd_packet *packet, uint64_t now)
 {
+    const uint8_t *quote = packet->l4 + GD_ICMP4_HEADER;
+    uint32_t len = packet->l4_len - GD_ICMP4_HEADER;
     struct gd_icmp_error error = {0};
-    int rc;
+    int rc = -EINVAL;
 
     if (packet->to_group || !translate(packet, &error)) {
         gd_count(&stack->stats, GD_STAT_icmp_drop_unknown);
         return;
     }
-    rc = gd_ip_report(stack, packet->netif, packet->l4 + GD_ICMP4_HEADER, packet->l4_len - GD_ICMP4_HEADER, &error, now);
+    if (len > 0 && quote[0] >> 4 == 4) /* not what IPv6 sent, which this router never saw */
+        rc = gd_ip_report(stack, packet->netif, quote, len, &error, now);
     if (rc < 0)
         gd_count(&stack->stats, rc == -ENOENT ? GD_STAT_icmp_drop_no_socket : GD_STAT_icmp_drop_malformed);
 }
