@@ -149,3 +149,13 @@ def test_error_of_one_family_says_nothing_of_the_other(host6: Host6) -> None:
     host6.inject(ether(ip4(icmp(3, 3, bytes(4), question), ICMP)))
     assert sock.recvfrom() == sock4.recvfrom() == -errno.EAGAIN
     assert host6.dropped() == {"icmp_drop_malformed": 2}
+
+
+def test_error_of_an_unknown_type_is_told_as_a_soft_one(host6: Host6) -> None:
+    """RFC 4443 2.4 (a); Linux's icmpv6_notify."""
+    sock = connected(host6)
+    (question,) = host6.sent6()
+    host6.inject(ether6(ip6(icmp6(100, 0, bytes(4), question.frame[14:]), ICMP6)))
+    assert sock.recvfrom() == -errno.EAGAIN and not host6.dropped()
+    host6.inject(ether6(ip6(icmp6(100, 0, bytes(4), ip6(udp6(b"q", 1, 9, US6, FAR6), 17, US6, FAR6)), ICMP6)))
+    assert host6.dropped() == {"icmp_drop_no_socket": 1}

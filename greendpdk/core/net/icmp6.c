@@ -24,7 +24,7 @@ static const struct {
     {EACCES, true},        /* 6 reject route */
 };
 
-/* False: not to be believed, or of a kind that nobody has defined. */
+/* False: not to be believed. */
 static bool translate(const struct gd_packet *packet, struct gd_icmp_error *error)
 {
     uint8_t type = packet->l4[0], code = packet->l4[1];
@@ -44,8 +44,9 @@ static bool translate(const struct gd_packet *packet, struct gd_icmp_error *erro
     case GD_ICMP6_PARAMETER:
         *error = (struct gd_icmp_error){.error = EPROTO, .hard = true};
         return true;
-    default:
-        return false;
+    default: /* RFC 4443 2.4 (a): the transport's all the same */
+        *error = (struct gd_icmp_error){.error = EPROTO};
+        return true;
     }
 }
 
@@ -144,15 +145,13 @@ void gd_icmp6_input(struct gd_stack *stack, const struct gd_packet *packet, uint
         gd_count(&stack->stats, GD_STAT_icmp_drop_checksum);
         return;
     }
+    if (packet->l4[0] < GD_ICMP6_ERRORS) {
+        error_input(stack, packet, now);
+        return;
+    }
     switch (packet->l4[0]) {
     case GD_ICMP6_ECHO:
         echo(stack, packet, now);
-        return;
-    case GD_ICMP6_UNREACHABLE:
-    case GD_ICMP6_TOO_BIG:
-    case GD_ICMP6_TIME_EXCEEDED:
-    case GD_ICMP6_PARAMETER:
-        error_input(stack, packet, now);
         return;
     case GD_ICMP6_MLD_QUERY:
     case GD_MLD_REPORT1:
