@@ -9,8 +9,10 @@ import time
 import pytest
 from streams import Stream, assert_nothing_left, run
 
+from greendpdk._native import lib
 from greendpdk.testing import Fault, Wire
 from greendpdk.testing.clock import MS, S
+from greendpdk.testing.endpoint import address_to_c
 
 
 def test_hour_of_idle_keepalive_is_a_moment() -> None:
@@ -35,6 +37,21 @@ def test_idle_connection_says_nothing() -> None:
         wire.advance(24 * 3600 * S)
         for host, counters in zip((wire.a, wire.b), before, strict=True):
             assert host.counters()["tcp_out"] == counters["tcp_out"]
+
+
+def test_acknowledgement_that_finds_no_route_ends_nothing() -> None:
+    """Invariant: what gives a connection up is that its own bytes stay unacknowledged; a receiver has none out."""
+    with Wire() as wire:
+        client, server = wire.connection()
+        client.send(b"x")
+        wire.run_until(lambda: server.unread == 1)
+        ours = address_to_c(wire.b.address)
+        assert lib.gd_stack_del_address(wire.b.c, wire.b.ifindex, ours) == 0
+        wire.advance(S)
+        assert lib.gd_stack_add_address(wire.b.c, wire.b.ifindex, ours, 24) == 0
+        wire.advance(3600 * S)
+        assert (client.unacked, server.state) == (0, "ESTABLISHED")
+        assert "tcp_timeouts" not in wire.b.counters()
 
 
 def test_peer_that_vanishes_is_found_by_keepalive() -> None:

@@ -95,8 +95,13 @@ static void on_retransmit(struct gd_tcb *tcb, uint64_t now)
     gd_tcp_want_output(tcb);
 }
 
+/* An ACK by itself waits for the peer to ask again: nothing would ever be acknowledged that stops this timer. */
 void gd_tcp_no_route(struct gd_tcb *tcb, uint64_t now)
 {
+    bool waits = !tcb->syn_acked || tcb->snd.len > 0 || (tcb->sock.shut_wr && !tcb->fin_sent);
+
+    if (!waits)
+        return;
     tcb->sock.soft_error = ENETUNREACH;
     if (tcb->deadline[GD_T_RETRANSMIT] == GD_NEVER)
         gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, tcb->rto, now));
