@@ -16,11 +16,17 @@
 
 typedef bool step(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now);
 
-/* RFC 7323 5.3 R1; a RST passes. Linux forgets ts_recent after 24 days as 5.5 says. */
+/* RFC 7323 5.5: after 24 days (Linux's TCP_PAWS_WRAP) the peer's clock may have gone half its way round. */
+static bool is_forgotten(const struct gd_tcb *tcb, uint64_t now)
+{
+    return now - tcb->ts_recent_at >= 24ull * 86400 * GD_S;
+}
+
+/* RFC 7323 5.3 R1; a RST passes. */
 static bool is_old(const struct gd_tcb *tcb, const struct gd_segment *segment, uint64_t now)
 {
     return tcb->ts_ok && segment->header.options.has_ts && (segment->header.flags & GD_TCP_RST) == 0 &&
-           gd_seq_lt(segment->header.options.tsval, tcb->ts_recent) && now - tcb->ts_recent_at < 24ull * 86400 * GD_S;
+           gd_seq_lt(segment->header.options.tsval, tcb->ts_recent) && !is_forgotten(tcb, now);
 }
 
 /* RFC 9293 3.4, the four cases. */
@@ -91,7 +97,7 @@ static bool check_sequence(struct gd_tcb *tcb, struct gd_segment *segment, uint6
     }
     /* RFC 7323 4.3 (2) */
     if (tcb->ts_ok && options->has_ts && gd_seq_le(segment->seq, tcb->last_ack_sent) &&
-        gd_seq_ge(options->tsval, tcb->ts_recent)) {
+        (gd_seq_ge(options->tsval, tcb->ts_recent) || is_forgotten(tcb, now))) {
         tcb->ts_recent = options->tsval;
         tcb->ts_recent_at = now;
     }
