@@ -222,7 +222,9 @@ bool gd_tcp_check_ack(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
         gd_tcp_challenge(tcb, now);
         return false;
     }
-    tcb->probes = 0; /* the peer lives, however long its window is shut */
+    tcb->probes = 0; /* the peer lives, however long its window is shut; a segment that was refused may be anybody's */
+    tcb->last_received_at = now;
+    gd_tcp_keepalive_restart(tcb, now);
     take_news(tcb, segment, now);
     return after_fin_acked(tcb, now);
 }

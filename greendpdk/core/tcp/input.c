@@ -142,9 +142,7 @@ void gd_tcp_steps(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t now)
     static step *const steps[] = {check_sequence,    check_reset,      check_syn,
                                   gd_tcp_check_ack, gd_tcp_take_text, gd_tcp_take_fin};
 
-    tcb->last_received_at = now;
     gd_tally_in(tcb, segment, now);
-    gd_tcp_keepalive_restart(tcb, now);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         if (!steps[i](tcb, segment, now))
             return;

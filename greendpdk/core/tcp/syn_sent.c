@@ -58,6 +58,7 @@ void gd_tcp_established(struct gd_tcb *tcb, uint64_t now)
     gd_tcp_timer_stop(tcb, GD_T_RETRANSMIT);
     tcb->cc->start(tcb);
     gd_tcp_tune_start(tcb, now);
+    tcb->last_received_at = now;
     gd_tcp_keepalive_restart(tcb, now);
     if (!tcb->passive)
         gd_sock_wake(&tcb->sock, GD_WRITE);

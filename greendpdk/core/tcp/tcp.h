@@ -126,7 +126,8 @@ struct gd_tcb {
     uint32_t resent_ts;      /* the timestamp of the last segment sent again: an older echo says nothing of the RTT */
     uint32_t retries;        /* time-outs in a row, of the retransmission or the persist timer */
     uint64_t first_unacked_at; /* when the oldest data now unacknowledged was first sent (TCP_USER_TIMEOUT) */
-    uint64_t last_received_at, last_sent_at; /* last_sent_at: of data */
+    uint64_t last_received_at; /* a segment whose ACK was good */
+    uint64_t last_sent_at;     /* data */
     uint64_t challenged_at;  /* the last answer to a segment that did not fit (RFC 5961 7); 0: none yet */
     uint32_t probes;         /* probes (keepalive, zero window) unanswered in a row */
     uint32_t total_retransmits;
