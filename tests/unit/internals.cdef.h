@@ -29,7 +29,7 @@ void gd_table_remove(struct gd_table *table, struct gd_node *node);
 struct gd_node *gd_table_first(const struct gd_table *table, uint64_t hash);
 
 struct gd_chunk_pool { uint64_t cap, used, taken, owned, given; ...; };
-struct gd_buffer { uint8_t **ring; uint32_t slots, first, offset, len, chunks; };
+struct gd_buffer { uint8_t **ring, *only; uint32_t slots, first, offset, len, chunks; };
 #define GD_RESERVE ...
 void gd_pool_init(struct gd_chunk_pool *pool, uint64_t cap);
 void gd_pool_free(struct gd_chunk_pool *pool);

@@ -17,7 +17,7 @@
 #define SLAB_CHUNKS 64u /* 256 KiB a malloc: rare enough not to be felt, small enough for a small stack */
 #define SPARE_SLABS 16u /* kept when empty, so that a stream that comes and goes needs no malloc; others go back */
 #define LINE 64u        /* a cache line: the slab's head, and what stands before each chunk */
-#define FIRST_SLOTS 4u  /* 16 KiB: most requests and answers */
+#define FIRST_SLOTS 4u  /* of a ring from malloc, 16 KiB; what fits into one chunk needs none */
 
 struct slab {
     struct gd_list link;  /* in pool->some or pool->none */
@@ -110,17 +110,23 @@ static int add_slab(struct gd_chunk_pool *pool)
 /* The ring's size when it holds that many chunks. */
 static uint32_t slots_for(const struct gd_buffer *buffer, uint64_t chunks)
 {
-    uint64_t slots = buffer->slots ? buffer->slots : FIRST_SLOTS;
+    uint64_t slots = buffer->slots ? buffer->slots : 1;
 
     while (slots < chunks)
-        slots *= 2;
+        slots = slots == 1 ? FIRST_SLOTS : 2 * slots;
     return (uint32_t)slots;
+}
+
+/* Bytes of a ring that are not in the buffer itself. */
+static uint64_t ring_size(uint32_t slots)
+{
+    return slots > 1 ? slots * sizeof(uint8_t *) : 0;
 }
 
 /* Sees to it that the buffer can take count chunks, and a ring of so many slots. */
 static int reserve(struct gd_chunk_pool *pool, const struct gd_buffer *buffer, uint64_t count, uint32_t slots)
 {
-    uint64_t bytes = count * GD_CHUNK, ring = (slots - buffer->slots) * sizeof *buffer->ring;
+    uint64_t bytes = count * GD_CHUNK, ring = ring_size(slots) - ring_size(buffer->slots);
 
     if (bytes > gd_pool_room(pool, buffer->chunks) || pool->used + bytes + ring > pool->cap)
         return -ENOBUFS;
@@ -151,17 +157,23 @@ static inline uint8_t **slot_of(const struct gd_buffer *buffer, uint64_t number)
     return &buffer->ring[(buffer->first + number) & (buffer->slots - 1)];
 }
 
+static void free_ring(struct gd_buffer *buffer)
+{
+    if (buffer->ring != &buffer->only)
+        free(buffer->ring);
+}
+
 /* Its bytes count as well: one chunk at the far end of a large window has a ring of many slots. */
 static int grow_ring(struct gd_chunk_pool *pool, struct gd_buffer *buffer, uint32_t slots)
 {
-    uint8_t **ring = calloc(slots, sizeof *ring);
+    uint8_t **ring = slots > 1 ? calloc(slots, sizeof *ring) : &buffer->only;
 
     if (!ring)
         return -ENOBUFS;
-    pool->used += (slots - buffer->slots) * sizeof *ring;
+    pool->used += ring_size(slots) - ring_size(buffer->slots);
     for (uint32_t i = 0; i < buffer->slots; i++)
         ring[i] = *slot_of(buffer, i);
-    free(buffer->ring);
+    free_ring(buffer);
     buffer->ring = ring;
     buffer->slots = slots;
     buffer->first = 0;
@@ -257,8 +269,8 @@ void gd_buffer_clear(struct gd_chunk_pool *pool, struct gd_buffer *buffer)
     for (uint32_t i = 0; i < buffer->slots; i++)
         if (buffer->ring[i])
             give(pool, buffer, buffer->ring[i]);
-    pool->used -= buffer->slots * sizeof *buffer->ring;
-    free(buffer->ring);
+    pool->used -= ring_size(buffer->slots);
+    free_ring(buffer);
     *buffer = (struct gd_buffer){0};
 }
 

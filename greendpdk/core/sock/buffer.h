@@ -37,7 +37,8 @@ struct gd_chunk_pool {
 };
 
 struct gd_buffer {
-    uint8_t **ring;     /* NULL while empty */
+    uint8_t **ring;     /* NULL while empty; &only while one slot is enough, so a buffer stays where it is */
+    uint8_t *only;
     uint32_t slots;     /* of the ring, a power of two, or 0 */
     uint32_t first;     /* slot of the chunk that head is in */
     uint32_t offset;    /* of head in its chunk */
