@@ -29,9 +29,12 @@ bool gd_tcp_window_update_due(const struct gd_tcb *tcb)
 {
     uint32_t half = tcb->sock.options.rcvbuf / 4;
     uint32_t open = gd_tcp_rcv_window(tcb);
-    int32_t gain = gd_seq_diff(right_edge(tcb), tcb->rcv_adv);
+    int32_t gain;
 
-    if (!tcb->was_read || gain <= 0 || (tcb->state & GD_CAN_RECEIVE) == 0)
+    if (!tcb->was_read || (tcb->state & GD_CAN_RECEIVE) == 0)
+        return false;
+    gain = gd_seq_diff(right_edge(tcb), tcb->rcv_adv);
+    if (gain <= 0)
         return false;
     return (uint32_t)gain >= half || (uint32_t)gain >= open || open < 2 * tcb->rcv_mss;
 }
