@@ -242,6 +242,13 @@ def test_interface_of_groups_is_chosen(two: Host) -> None:
     assert sock.sendto(b"x", GROUP, 9) == 1
     two.poll()
     assert [packet.src for packet in two.ips()] == [US]
+    assert setraw(sock, IP, IF, mreqn("0.0.0.0", "10.9.9.9", two.index)) == 0  # nobody looks yet
+    assert sock.sendto(b"x", GROUP, 9) == -errno.EINVAL  # as Linux's route look-up says
+    bound = Socket(two)
+    assert bound.bind(US) == 0 and setraw(bound, IP, IF, mreqn("0.0.0.0", "10.9.9.9", two.index)) == 0
+    assert bound.sendto(b"x", GROUP, 9) == 1
+    two.poll()
+    assert [packet.src for packet in two.ips()] == [US]
     assert setraw(sock, IP, IF, four("10.9.9.9")) == -errno.EADDRNOTAVAIL
     assert setraw(sock, IP, IF, mreqn("0.0.0.0", "0.0.0.0", 9)) == -errno.EADDRNOTAVAIL
     assert setraw(sock, IP, IF, b"123") == -errno.EINVAL

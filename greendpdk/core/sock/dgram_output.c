@@ -79,6 +79,8 @@ int gd_udp_aim(struct gd_udp *udp, const struct gd_addr *to)
         rc = gd_ip_source(sock->stack, to, &udp->src);
     if (rc == 0 && names_source(sock))
         udp->src = sock->flow.local.addr;
+    else if (rc == 0 && !gd_ip_local(sock->stack, &udp->src)) /* IP_MULTICAST_IF's, which nobody has looked at */
+        rc = -EINVAL;
     udp->to = *to;
     return rc;
 }
