@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,6 +204,22 @@ class Host:
     def dropped(self) -> dict[str, int]:
         """The drops among what has moved since the last call."""
         return {name: count for name, count in self.moved().items() if "_drop_" in name}
+
+
+@contextmanager
+def no_frames(host: Host) -> Iterator[None]:
+    """Leave the port without a frame to give; of what it sent nothing may be taken meanwhile."""
+    heap, sock = host.lib.gd_allocations, Socket(host)
+    host.learn()
+    assert sock.bind() == 0
+    heap.seen, heap.fail_from, heap.fail_to = 0, 1, 1 << 40
+    try:
+        while sock.sendto(b"x", PEER, 9) == 1:
+            host.poll()
+        yield
+    finally:
+        heap.fail_from = heap.fail_to = 0
+    host.take()
 
 
 def pipe(native: Any, mtu: int, mac_a: bytes, mac_b: bytes) -> tuple[Any, Any]:

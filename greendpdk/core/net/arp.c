@@ -11,19 +11,23 @@
 static const uint8_t broadcast[GD_ETHER_MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 static const uint8_t nobody[GD_ETHER_MAC] = {0};
 
-static void send_arp(struct gd_netif *netif, struct gd_arp *arp, const uint8_t *to_mac)
+/* False: there was no frame, or no room (counted). */
+static bool send_arp(struct gd_netif *netif, struct gd_arp *arp, const uint8_t *to_mac)
 {
+    bool room = netif->ntx < GD_TX_QUEUE;
     struct gd_frame *frame = gd_netif_alloc(netif);
 
     if (!frame)
-        return;
+        return false;
     arp->sender_mac = netif->port->mac;
     gd_ether_write(frame->data, to_mac, netif->port->mac, GD_ETHER_ARP);
     gd_arp_write(frame->data + GD_ETHER_HEADER, arp);
     frame->len = GD_ETHER_HEADER + GD_ARP_LEN;
     frame->flags = 0;
     gd_netif_queue(netif, frame);
-    gd_count(&netif->stack->stats, GD_STAT_arp_out);
+    if (room)
+        gd_count(&netif->stack->stats, GD_STAT_arp_out);
+    return room;
 }
 
 void gd_arp_request(struct gd_netif *netif, const struct gd_addr *target, const uint8_t *to_mac)
@@ -47,13 +51,13 @@ void gd_arp_announce(struct gd_netif *netif, const struct gd_addr *addr)
     send_arp(netif, &arp, broadcast);
 }
 
-void gd_arp_probe(struct gd_netif *netif, const struct gd_addr *addr)
+bool gd_arp_probe(struct gd_netif *netif, const struct gd_addr *addr)
 {
     static const uint8_t any[4] = {0};
     struct gd_arp arp = {
         .operation = GD_ARP_REQUEST, .sender = gd_addr_v4(any), .target = *addr, .target_mac = nobody};
 
-    send_arp(netif, &arp, broadcast);
+    return send_arp(netif, &arp, broadcast);
 }
 
 static bool owns(const struct gd_netif *netif, const struct gd_addr *addr)

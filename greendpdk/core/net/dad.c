@@ -19,6 +19,7 @@
 
 #define RETRANS 1000000000ull /* RFC 4861 10, RETRANS_TIMER; DupAddrDetectTransmits is 1 (RFC 4862 5.1) */
 #define MS 1000000ull
+#define AGAIN (10 * MS) /* without a frame to ask by */
 
 void gd_nd_identifier(const struct gd_netif *netif, struct gd_addr *addr)
 {
@@ -78,17 +79,18 @@ void gd_dad_conflict(struct gd_netif *netif, struct gd_ifaddr *own, uint64_t now
     own->dad_at = GD_NEVER;
 }
 
-static void ask(struct gd_netif *netif, struct gd_ifaddr *own)
+/* False: nobody was asked (counted). */
+static bool ask(struct gd_netif *netif, struct gd_ifaddr *own)
 {
     struct gd_addr nobody = {0}, group = gd_nd_solicited_group(&own->addr);
     uint64_t random = gd_random_next(&netif->stack->random);
 
     memcpy(own->nonce, &random, sizeof own->nonce);
-    gd_nd_send(netif, &(struct gd_nd_message){.type = GD_ICMP6_NEIGHBOUR_SOLICIT,
-                                              .src = &nobody,
-                                              .dst = &group,
-                                              .target = &own->addr,
-                                              .nonce = own->nonce});
+    return gd_nd_send(netif, &(struct gd_nd_message){.type = GD_ICMP6_NEIGHBOUR_SOLICIT,
+                                                     .src = &nobody,
+                                                     .dst = &group,
+                                                     .target = &own->addr,
+                                                     .nonce = own->nonce});
 }
 
 /* RFC 4861 6.3.7: the first question within a second. */
@@ -127,9 +129,8 @@ static uint64_t run_dad(struct gd_netif *netif, uint64_t now)
             continue;
         }
         if (own->dad_at <= now) {
-            ask(netif, own);
-            own->asked = true;
-            own->dad_at = now + wait;
+            own->asked = ask(netif, own);
+            own->dad_at = now + (own->asked ? wait : AGAIN);
         }
         if (own->dad_at < next)
             next = own->dad_at;

@@ -119,8 +119,8 @@ static void probe(struct gd_dhcp *dhcp, uint64_t now)
         enter_bound(dhcp, now);
         return;
     }
-    dhcp->tries++;
-    gd_arp_probe(dhcp->netif, &dhcp->offer.address);
+    if (gd_arp_probe(dhcp->netif, &dhcp->offer.address)) /* else silence would say nothing */
+        dhcp->tries++;
     arm(dhcp, now + PROBE_EVERY);
 }
 

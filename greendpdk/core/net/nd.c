@@ -43,8 +43,9 @@ static uint8_t *write_option(uint8_t *at, uint8_t kind, const uint8_t *six)
     return at + 8;
 }
 
-void gd_nd_send(struct gd_netif *netif, const struct gd_nd_message *message)
+bool gd_nd_send(struct gd_netif *netif, const struct gd_nd_message *message)
 {
+    bool room = netif->ntx < GD_TX_QUEUE;
     struct gd_frame *frame = netif->port->caps & GD_CAP_LOOPBACK ? NULL : gd_netif_alloc(netif);
     uint8_t group[GD_ETHER_MAC] = {0x33, 0x33}; /* RFC 2464 7 */
     struct gd_ip_fields fields = {.src = message->src, .dst = message->dst, .proto = IPPROTO_ICMPV6, .ttl = HOPS};
@@ -52,7 +53,7 @@ void gd_nd_send(struct gd_netif *netif, const struct gd_nd_message *message)
     uint32_t len;
 
     if (!frame)
-        return;
+        return false;
     icmp = frame->data + GD_ETHER_HEADER + GD_IP6_HEADER;
     end = icmp + GD_ICMP6_HEADER;
     gd_icmp6_write(icmp, message->type, 0, message->rest);
@@ -75,7 +76,9 @@ void gd_nd_send(struct gd_netif *netif, const struct gd_nd_message *message)
     frame->len = GD_ETHER_HEADER + GD_IP6_HEADER + len;
     frame->flags = 0;
     gd_netif_queue(netif, frame);
-    gd_count(&netif->stack->stats, GD_STAT_nd_out);
+    if (room)
+        gd_count(&netif->stack->stats, GD_STAT_nd_out);
+    return room;
 }
 
 void gd_nd_solicit(struct gd_netif *netif, const struct gd_addr *target, const uint8_t *to_mac)

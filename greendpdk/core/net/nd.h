@@ -85,7 +85,8 @@ struct gd_nd_message {
     uint8_t option;               /* the kind that carries our MAC; 0: none */
     const uint8_t *nonce;         /* NULL: none */
 };
-void gd_nd_send(struct gd_netif *netif, const struct gd_nd_message *message);
+/* False: there is no Ethernet, no frame, or no room (counted). */
+bool gd_nd_send(struct gd_netif *netif, const struct gd_nd_message *message);
 /* Asks for a neighbour. to_mac NULL: its solicited-node group. */
 void gd_nd_solicit(struct gd_netif *netif, const struct gd_addr *target, const uint8_t *to_mac);
 /* Says, unasked, that an address is ours. */

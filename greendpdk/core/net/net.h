@@ -288,8 +288,8 @@ int gd_neigh_waiting(const struct gd_stack *stack); /* frames that wait for an a
 void gd_neigh_forget(struct gd_stack *stack, const struct gd_netif *netif);
 void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint64_t now);
 void gd_arp_announce(struct gd_netif *netif, const struct gd_addr *addr);
-/* Asks for an address from none of our own (RFC 5227 2.1): does anybody have it? */
-void gd_arp_probe(struct gd_netif *netif, const struct gd_addr *addr);
+/* Asks for an address from none of our own (RFC 5227 2.1): does anybody have it? False: nobody was asked (counted). */
+bool gd_arp_probe(struct gd_netif *netif, const struct gd_addr *addr);
 /* to_mac NULL: broadcast. */
 void gd_arp_request(struct gd_netif *netif, const struct gd_addr *target, const uint8_t *to_mac);
 #endif
