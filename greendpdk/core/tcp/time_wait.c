@@ -1,5 +1,5 @@
-/* TIME-WAIT as a small entry of its own (RFC 9293 3.6.1): answers old segments, makes way for a newer SYN (RFC 6191),
- * is not ended by a RST (RFC 1337). Called by tcp/ack.c, text.c, input.c; calls tcp/emit.c.
+/* TIME-WAIT as a small entry of its own (RFC 9293 3.6.1): answers old segments, makes way for a newer SYN to a listener
+ * (RFC 6191), is not ended by a RST (RFC 1337). Called by tcp/ack.c, text.c, input.c; calls tcp/emit.c, sock/demux.c.
  */
 #include "tcp.h"
 #include "window.h"
@@ -106,7 +106,7 @@ static bool is_newer_syn(const struct gd_time_wait *tw, const struct gd_segment 
 
 bool gd_tcp_time_wait_input(struct gd_stack *stack, struct gd_time_wait *tw, struct gd_segment *segment, uint64_t now)
 {
-    if (is_newer_syn(tw, segment)) {
+    if (is_newer_syn(tw, segment) && gd_bound_find(stack, IPPROTO_TCP, &tw->flow.local, &tw->flow.remote) != NULL) {
         gd_time_wait_free(stack, tw);
         return false;
     }
