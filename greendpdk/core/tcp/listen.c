@@ -128,12 +128,10 @@ static struct gd_tcb *new_child(struct gd_request *request, uint64_t now)
     tcb->ts_recent = request->ts_recent;
     tcb->ecn.ok = request->ecn;
     tcb->tally.segs_in = 1;
-    tcb->tally.segs_out = request->retries + 1;
-    if (request->cookie)
-        tcb->rto = GD_TCP_RTO_FIRST; /* when the SYN-ACK was sent is forgotten: no sample */
-    else if (request->retries == 0)
+    tcb->tally.segs_out = request->cookie ? 1 : request->syn_acks;
+    if (request->syn_acks == 1) /* none: when a cookie was sent is forgotten; more: Karn */
         gd_tcp_rtt_sample(tcb, (request->acked_at != 0 ? request->acked_at : now) - request->sent_at);
-    else
+    else if (request->retries > 0)
         tcb->rto = 3 * GD_S; /* RFC 6298 5.7 */
     return tcb;
 }

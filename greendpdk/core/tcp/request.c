@@ -52,6 +52,8 @@ void gd_tcp_request_answer(struct gd_stack *stack, struct gd_request *request, u
 
     if (gd_dst_resolve(stack, &request->dst, &request->flow.remote.addr) != 0)
         return; /* the timer tries again */
+    if ((flags & GD_TCP_SYN) != 0 && request->syn_acks++ == 0)
+        request->sent_at = now;
     loose.header.seq = flags & GD_TCP_SYN ? request->iss : request->iss + 1;
     loose.header.ack = request->irs + 1;
     loose.header.flags = flags | ((flags & GD_TCP_SYN) && request->ecn ? GD_TCP_ECE : 0);
@@ -88,7 +90,6 @@ static void on_timer(struct gd_timer *timer, uint64_t now)
 void gd_tcp_request_start(struct gd_stack *stack, struct gd_request *request, uint64_t now)
 {
     gd_timer_init(&request->timer, on_timer);
-    request->sent_at = now;
     gd_tcp_request_answer(stack, request, GD_TCP_SYN | GD_TCP_ACK, now);
     gd_timer_set(&stack->wheel, &request->timer, now + GD_TCP_RTO_FIRST);
 }

@@ -185,14 +185,17 @@ struct gd_request {
     struct gd_tcb *listener;
     struct gd_dst dst;
     struct gd_timer timer;
-    uint32_t iss, irs, retries, ts_recent, ts_offset;
+    uint32_t iss, irs, ts_recent, ts_offset;
+    uint32_t retries; /* time-outs */
     struct gd_tcp_options options; /* the SYN's */
     uint32_t snd_wnd;
     uint16_t window;    /* that the SYN-ACK offers */
     uint8_t rcv_wscale; /* and its shift */
     bool ecn;           /* agreed to */
     bool cookie;        /* in no list or table, and not from malloc: made for one SYN cookie (cookie.c) */
-    uint64_t sent_at, challenged_at;
+    uint32_t syn_acks; /* sent: of two, nobody can say which one an ACK is for */
+    uint64_t sent_at;  /* the first */
+    uint64_t challenged_at;
     uint64_t acked_at; /* TCP_DEFER_ACCEPT: the handshake is through, text is waited for; 0: no */
 };
 
