@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Name our marker, clear away what a killed run has left, and end in order on SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind `&`; programs of the tests end by it
     config.addinivalue_line("markers", "needs(*names): skip where a name of tests/skips.py is missing")
     if shutil.which("ip"):
         netns.sweep()
