@@ -10,7 +10,7 @@ import pytest
 from streams import Stream, assert_nothing_left, run
 
 from greendpdk._native import lib
-from greendpdk.testing import Fault, Wire
+from greendpdk.testing import Fault, Wire, tcp_info
 from greendpdk.testing.clock import MS, S
 from greendpdk.testing.endpoint import address_to_c
 
@@ -52,6 +52,23 @@ def test_acknowledgement_that_finds_no_route_ends_nothing() -> None:
         wire.advance(3600 * S)
         assert (client.unacked, server.state) == (0, "ESTABLISHED")
         assert "tcp_timeouts" not in wire.b.counters()
+
+
+def test_second_connection_of_a_socket_knows_nothing_of_the_first() -> None:
+    with Wire() as wire:
+        client, _ = wire.connection()
+        wire.cut()
+        client.send(b"x")
+        wire.advance(S)
+        assert tcp_info(client).total_retrans > 0
+        wire.cut(False)
+        wire.b.listener(81)
+        client.connect(None)
+        with pytest.raises(BlockingIOError):
+            client.connect((wire.b.address, 81))
+        wire.run_until(lambda: client.state == "ESTABLISHED")
+        info = tcp_info(client)
+        assert (info.total_retrans, info.last_data_sent, info.bytes_sent) == (0, 0, 0)
 
 
 def test_peer_that_vanishes_is_found_by_keepalive() -> None:

@@ -65,9 +65,13 @@ static void forget_connection(struct gd_tcb *tcb)
     gd_flight_clear(&tcb->flight);
     tcb->recovery = GD_OPEN;
     tcb->undo_ok = tcb->probing = tcb->reordered = tcb->sack_ok = false;
-    tcb->min_rtt = 0;
+    tcb->min_rtt = tcb->rack_rtt = 0;
+    tcb->reorder_steps = tcb->reorder_left = 0;
     tcb->nseen = 0;
-    tcb->retries = tcb->probes = tcb->dupacks = 0;
+    tcb->dsack = (struct gd_range){0, 0};
+    tcb->retries = tcb->probes = tcb->dupacks = tcb->total_retransmits = 0;
+    tcb->last_sent_at = tcb->challenged_at = 0;
+    tcb->rate = (struct gd_rate){0};
     tcb->srtt = tcb->rtt_at = 0;
     tcb->rto = GD_TCP_RTO_FIRST;
     tcb->snd_wscale = tcb->rcv_wscale = 0;
