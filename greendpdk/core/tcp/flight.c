@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_SLOTS 4 /* a request or an answer; larger, and glibc's cache for each thread would not have it */
+#define FIRST_SLOTS 4 /* a request or an answer, which malloc has at hand */
 
 void gd_flight_init(struct gd_flight *flight)
 {

@@ -193,7 +193,7 @@ struct gd_request {
     uint8_t rcv_wscale; /* and its shift */
     bool ecn;           /* agreed to */
     bool cookie;        /* in no list or table, and not from malloc: made for one SYN cookie (cookie.c) */
-    uint32_t syn_acks; /* sent: of two, nobody can say which one an ACK is for */
+    uint16_t syn_acks;  /* sent: of two, nobody can say which one an ACK is for */
     uint64_t sent_at;  /* the first */
     uint64_t challenged_at;
     uint64_t acked_at; /* TCP_DEFER_ACCEPT: the handshake is through, text is waited for; 0: no */
