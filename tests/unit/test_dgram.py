@@ -313,3 +313,12 @@ def test_route_that_changes_is_followed(host: Host, sock: Socket) -> None:
     host.poll()
     assert [frame[:6] for frame in host.take()] == [PEER_MAC, OTHER_MAC]
     assert host.lib.gd_stack_is_local(host.stack, mapped(FAR)) == 0
+
+
+def test_ports_are_drawn_at_random(host: Host) -> None:
+    """RFC 8085 5.1, RFC 6056 3.3.1: the next one is not to be told from the last."""
+    socks = [Socket(host) for _ in range(30)]
+    assert [sock.bind() for sock in socks] == [0] * 30
+    ports = [sock.name()[1] for sock in socks]
+    assert len(set(ports)) == 30 and all(32768 <= port < 61000 for port in ports)
+    assert len({b - a for a, b in zip(ports, ports[1:], strict=False)}) == 29 and max(ports) - min(ports) > 14000
