@@ -256,3 +256,12 @@ def test_query_of_a_switch_that_has_no_address_is_answered(host: Host, sock: Soc
     host.moved()
     host.inject(ether(ip4(b"x", 17, "0.0.0.0", GROUP), to=group_mac(GROUP)), ether(ip4(message, 2, "0.0.0.0", US)))
     assert host.dropped() == {"ip4_drop_source": 2}
+
+
+def test_flood_of_queries_gets_an_answer_each_10_ms_at_most(host: Host, sock: Socket) -> None:
+    answers = 0
+    for _ in range(100):
+        host.inject(*(query(code=code) for code in (0, 1, 0, 100) * 5))
+        host.now += MS
+        answers += len(said(host))
+    assert 5 <= answers <= 10

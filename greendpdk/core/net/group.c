@@ -17,7 +17,7 @@
 
 #define ROBUSTNESS 2                 /* RFC 3376 8.1, RFC 3810 9.1 */
 #define REPEAT_WITHIN 1000000000ull  /* unsolicited report interval: RFC 3376 8.11, RFC 3810 9.11 */
-#define WITHIN_LEAST 10000000ull     /* a query that wants its answer at once gets no flood of answers */
+#define ANSWER_WAIT 10000000ull      /* at least, so that a flood of queries gets no flood of answers */
 
 static struct gd_reporter *reporter_of(struct gd_netif *netif, bool v4)
 {
@@ -67,6 +67,12 @@ static bool speaks_old(const struct gd_reporter *reporter, uint64_t now)
 static uint64_t at_random(struct gd_netif *netif, uint64_t now, uint64_t within)
 {
     return now + gd_random_next(&netif->stack->random) % (within + 1);
+}
+
+/* To a query that wants its answers within that time. */
+static uint64_t answer_time(struct gd_netif *netif, uint64_t now, uint64_t within)
+{
+    return at_random(netif, now + ANSWER_WAIT, within > 2 * ANSWER_WAIT ? within - ANSWER_WAIT : ANSWER_WAIT);
 }
 
 static void drop(struct gd_netif *netif, struct gd_group *group)
@@ -253,21 +259,20 @@ void gd_group_query(struct gd_netif *netif, bool v4, const struct gd_query *quer
 {
     struct gd_reporter *reporter = reporter_of(netif, v4);
     int before = version_of(reporter, now);
-    uint64_t within = query->within > WITHIN_LEAST ? query->within : WITHIN_LEAST;
 
     if (query->version < (v4 ? 3 : 2))
         reporter->older_until[query->version - 1] = now + query->older_timeout;
     if (version_of(reporter, now) != before)
         forget_pending(reporter);
     if (query->general && !speaks_old(reporter, now))
-        answer_by(&reporter->answer_at, at_random(netif, now, within));
+        answer_by(&reporter->answer_at, answer_time(netif, now, query->within));
     for (int i = 0; i < netif->ngroups; i++) {
         struct gd_group *group = &netif->groups[i];
 
         if (group->members == 0 || gd_addr_is_v4(&group->addr) != v4 || !is_reported(netif, &group->addr))
             continue;
         if (query->general ? speaks_old(reporter, now) : gd_addr_eq(&group->addr, &query->group))
-            answer_by(&group->answer_at, at_random(netif, now, within));
+            answer_by(&group->answer_at, answer_time(netif, now, query->within));
     }
     arm(reporter);
 }
