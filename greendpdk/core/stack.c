@@ -189,7 +189,7 @@ int gd_stack_detach(struct gd_stack *stack, int ifindex)
     gd_neigh_forget(stack, netif);
     gd_reassembly_forget(stack, netif);
     gd_udp_forget(stack, netif);
-    stack->generation += stack->generation == UINT32_MAX ? 2 : 1;
+    gd_net_changed(stack);
     stack->netifs[ifindex - 1] = NULL;
     while (stack->netifs[stack->netif_end - 1] == NULL)
         stack->netif_end--;
