@@ -2,7 +2,7 @@
  * milliseconds for what was last, segments for windows.
  * Called by tcp/input.c, emit.c, output.c, timer.c, ack.c, sock/option_tcp.c; calls nothing.
  *
- * Zero for want of such a thing here: delivery_rate (nobody samples it), fackets, last_ack_sent and rehash; Fast Open.
+ * Zero for want of such a thing here: delivery_rate (only BBR samples it, for itself), fackets, last_ack_sent and rehash; Fast Open.
  */
 #include "tcp.h"
 #include "window.h"
