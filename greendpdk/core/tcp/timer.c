@@ -73,10 +73,18 @@ static uint64_t next_try(const struct gd_tcb *tcb, uint64_t wait, uint64_t now)
     return tcb->sock.options.user_timeout_ms != 0 && limit < at && limit > now ? limit : at;
 }
 
+/* The peer has taken its window back behind what is in flight, and says so: what is sent again is a probe, and no number
+ * of them is too many (RFC 9293 3.8.6, SHLD-17; Linux's tcp_retransmit_timer). An orphan is not kept so. */
+static bool is_held(const struct gd_tcb *tcb, uint64_t now)
+{
+    return tcb->snd_wnd == 0 && (tcb->state & GD_SYNCHRONIZED) != 0 && !tcb->sock.orphan &&
+           now - tcb->last_received_at < 2 * GD_TCP_RTO_MAX;
+}
+
 /* RFC 6298 5.4 to 5.7: all that is in flight is lost; twice the time. */
 static void on_retransmit(struct gd_tcb *tcb, uint64_t now)
 {
-    if (tcb->retries >= retry_limit(tcb) || user_timed_out(tcb, now)) {
+    if ((tcb->retries >= retry_limit(tcb) && !is_held(tcb, now)) || user_timed_out(tcb, now)) {
         give_up(tcb, now);
         return;
     }
