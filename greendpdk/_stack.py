@@ -61,7 +61,7 @@ class Stack:
         return found
 
     def name_servers(self) -> tuple[str, ...]:
-        """Return those of the setting `dns`, else those of the DHCP leases as they are now."""
+        """Return those of the setting `dns`, else those of the DHCP leases and IPv6 routers as they are now."""
         if self.settings.dns or self.dead:
             return self.settings.dns
         return _ports.name_servers(self.ports)

@@ -373,3 +373,15 @@ def test_checksum_that_comes_out_as_zero_is_sent_as_ones(host: Host) -> None:
         assert sock.sendto(data, PEER, 9) == size
         host.poll()
         assert host.ips()[0].payload[6:8] == b"\xff\xff"
+
+
+def test_port_is_named_by_its_scope_id_too(host6: Host6) -> None:
+    """As in addresses: the numbers of the kernel's interfaces begin at 1 as well."""
+    scope = (1 << 30) + host6.index
+    sock = listening(host6, "::", AF_INET6)
+    assert setraw(sock, IP6, JOIN6, mreq6(GROUP6, scope)) == 0
+    assert setraw(sock, IP6, LEAVE6, mreq6(GROUP6, host6.index)) == 0
+    assert setraw(sock, IP6, MCAST_JOIN, group_req(GROUP6, scope)) == 0
+    assert setraw(sock, IP6, MCAST_LEAVE, group_req(GROUP6, host6.index)) == 0
+    assert sock.setsockopt(IP6, IF6, scope) == 0 and sock.setsockopt(IP6, IF6, scope + 9) == -errno.ENODEV
+    assert setraw(Socket(host6), IP, IF, mreqn("0.0.0.0", "0.0.0.0", scope)) == 0

@@ -11,6 +11,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define SCOPE_BASE (1 << 30) /* _address.py's: a port's number beside those of the kernel's interfaces */
+
+/* By its number in the stack, or by the scope id that Python has for it. */
+static struct gd_netif *by_index(struct gd_stack *stack, int ifindex)
+{
+    return gd_netif_find(stack, ifindex > SCOPE_BASE ? ifindex - SCOPE_BASE : ifindex);
+}
+
 /* An interface by its index, by an address of its own, or by the route to the group; NULL: there is none. */
 static struct gd_netif *interface_of(struct gd_stack *stack, const struct gd_addr *group, int ifindex,
                                      const struct in_addr *address)
@@ -19,7 +27,7 @@ static struct gd_netif *interface_of(struct gd_stack *stack, const struct gd_add
     struct gd_netif *netif;
 
     if (ifindex != 0)
-        return gd_netif_find(stack, ifindex);
+        return by_index(stack, ifindex);
     if (address && address->s_addr != 0) {
         own = gd_addr_v4((const uint8_t *)address);
         return gd_ip_local(stack, &own);
@@ -164,9 +172,11 @@ static int get_interface4(struct gd_sock *sock, void *value, uint32_t *len)
 
 static int set_interface6(struct gd_sock *sock, const struct gd_option *option, int value)
 {
-    if (value != 0 && !gd_netif_find(sock->stack, value))
+    const struct gd_netif *netif = by_index(sock->stack, value);
+
+    if (value != 0 && !netif)
         return -ENODEV;
-    multicast_of(sock, option)->ifindex = value;
+    multicast_of(sock, option)->ifindex = netif ? netif->index : 0;
     sock->dst.generation = 0;
     return 0;
 }
