@@ -178,3 +178,15 @@ def test_address_that_would_leave_no_room_for_the_links_is_refused_whole(host: H
     assert host.lib.gd_stack_del_address(host.stack, host.index, mapped("10.0.0.16")) == 0
     assert host.lib.gd_stack_autoconf(host.stack, host.index) == 0
     assert states(host)[-1] == TENTATIVE | MADE
+
+
+def test_question_of_another_is_no_echo_of_one_that_was_not_asked_yet(native: Any) -> None:
+    """RFC 7527 4.2: whatever its nonce; the address of a prefix waits up to a second before it asks."""
+    from test_router import OURS, Auto, prefix
+
+    host = Auto(native)
+    host.hear(prefix(), settle=False)
+    host.inject(ether6(solicit(OURS, "::", options=bytes([14, 1]) + bytes(6))))
+    host.advance(3 * SECOND)
+    assert host.addresses() == {OURS: MADE | DUPLICATE}
+    host.close()

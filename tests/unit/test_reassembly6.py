@@ -157,3 +157,15 @@ def test_packet_whose_headers_make_it_too_long_is_refused(host6: Host6, sock: So
     send(host6, *packets[1:], piece(udp6(blob(65535 - 8))[:1232], 0, True, before=extension(FRAGMENT, b"")))
     assert got(sock) is None
     assert host6.dropped() == {"fragment_drop_oversize": 1}
+
+
+def test_flood_from_all_addresses_of_a_network_pushes_out_its_own_only(host6: Host6, sock: Socket) -> None:
+    """Who has one has its /64 full of them."""
+    first, second = cut(udp6(blob(2000)))
+    send(host6, first)
+    for number in range(1, 400):
+        src = f"2001:db8:9::{number:x}"
+        send(host6, piece(udp6(blob(1300), src=src)[:1232], 0, True, src=src))
+    send(host6, second)
+    assert got(sock) == blob(2000)
+    assert set(host6.dropped()) == {"fragment_drop_evicted"}

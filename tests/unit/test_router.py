@@ -331,7 +331,7 @@ def test_what_rfc_4861_6_1_2_says_to_discard_is_discarded(auto: Auto, packet: by
 
 
 def test_on_link_prefix_needs_no_router(auto: Auto) -> None:
-    auto.hear(prefix(ON_LINK, at="2001:db8:6::", valid=300, preferred=300), prefix(AUTO))
+    auto.hear(prefix(ON_LINK, 300, 300, "2001:db8:6::"), prefix(AUTO), prefix(ON_LINK, at="::", bits=0))  # the world?
     sock = Socket(auto, domain=AF_INET6)
     auto.take()
     assert sock.sendto(b"x", "2001:db8:6::9", 7) == 1
