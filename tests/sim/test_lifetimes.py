@@ -54,6 +54,19 @@ def test_acknowledgement_that_finds_no_route_ends_nothing() -> None:
         assert "tcp_timeouts" not in wire.b.counters()
 
 
+def test_user_timeout_begins_with_what_finds_no_route() -> None:
+    with Wire() as wire:
+        client, _ = wire.connection()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+        wire.advance(3600 * S)
+        assert lib.gd_stack_del_address(wire.a.c, wire.a.ifindex, address_to_c(wire.a.address)) == 0
+        client.send(b"x")
+        took = wire.run_until(lambda: client.state == "CLOSED")
+        assert 29 * S < took < 32 * S
+        with pytest.raises(OSError, match="unreachable"):
+            client.recv(1)
+
+
 def test_second_connection_of_a_socket_knows_nothing_of_the_first() -> None:
     with Wire() as wire:
         client, _ = wire.connection()

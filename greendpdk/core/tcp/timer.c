@@ -111,8 +111,10 @@ void gd_tcp_no_route(struct gd_tcb *tcb, uint64_t now)
     if (!waits)
         return;
     tcb->sock.soft_error = ENETUNREACH;
-    if (tcb->deadline[GD_T_RETRANSMIT] == GD_NEVER)
-        gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, tcb->rto, now));
+    if (tcb->deadline[GD_T_RETRANSMIT] != GD_NEVER)
+        return;
+    tcb->first_unacked_at = now; /* nothing is in flight: the user's patience begins here */
+    gd_tcp_timer_set(tcb, GD_T_RETRANSMIT, next_try(tcb, tcb->rto, now));
 }
 
 /* As Linux's tcp_xmit_probe_skb: a number the peer has already acknowledged, which it must answer. */
