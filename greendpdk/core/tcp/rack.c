@@ -150,7 +150,7 @@ void gd_tcp_on_probe(struct gd_tcb *tcb, uint64_t now)
 {
     int sent;
 
-    if (tcb->flight.count == 0 || tcb->recovery > GD_CWR)
+    if (tcb->flight.count == 0 || tcb->flight.sacked > 0 || tcb->recovery > GD_CWR) /* SACKs came since: 7.2 */
         return;
     sent = gd_tcp_send_one(tcb, now);
     tcb->probe_resent = sent == 0;
