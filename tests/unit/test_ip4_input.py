@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from frames import (
@@ -203,3 +204,12 @@ def test_far_source_is_answered_through_the_gateway(host: Host) -> None:
     (reply,) = host.answer(ether(ip4(ECHO, ICMP, src=FAR)))
     assert (reply[:6], parse_ip(reply).dst) == (PEER_MAC, FAR)
     assert struct.unpack("!H", reply[16:18])[0] == len(reply) - 14
+
+
+def test_other_end_of_a_31_is_a_host(native: Any) -> None:
+    """RFC 3021 2.1: there is no broadcast address where two have room for themselves only."""
+    host = Host(native, address="10.0.0.2", prefix=31)
+    host.learn("10.0.0.3")
+    (reply,) = host.answer(ether(ip4(ECHO, ICMP, src="10.0.0.3", dst="10.0.0.2")))
+    assert parse_ip(reply).dst == "10.0.0.3"
+    host.close()

@@ -331,7 +331,7 @@ def test_what_rfc_4861_6_1_2_says_to_discard_is_discarded(auto: Auto, packet: by
 
 
 def test_on_link_prefix_needs_no_router(auto: Auto) -> None:
-    auto.hear(prefix(ON_LINK, 300, 300, "2001:db8:6::"), prefix(AUTO), prefix(ON_LINK, at="::", bits=0))  # the world?
+    auto.hear(prefix(ON_LINK, 300, 300, "2001:db8:6::"), prefix(AUTO))
     sock = Socket(auto, domain=AF_INET6)
     auto.take()
     assert sock.sendto(b"x", "2001:db8:6::9", 7) == 1
@@ -347,8 +347,8 @@ def test_on_link_prefix_needs_no_router(auto: Auto) -> None:
 def test_on_link_prefix_with_no_life_is_withdrawn(auto: Auto) -> None:
     auto.hear(prefix(ON_LINK))
     routes = auto.stack.nroutes
-    auto.hear(prefix(ON_LINK, valid=0, preferred=0))
-    assert auto.stack.nroutes == routes - 1
+    auto.hear(prefix(ON_LINK, valid=0, preferred=0), prefix(ON_LINK, at="::", bits=0))
+    assert auto.stack.nroutes == routes - 1 and auto.gateway() == ROUTER  # nor is all the world on the link
 
 
 def first_sent(auto: Auto) -> Any:
