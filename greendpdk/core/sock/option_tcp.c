@@ -179,6 +179,8 @@ static int set_congestion(struct gd_sock *sock, const void *value, uint32_t len)
         return -ENOENT;
     if (cc == tcb->cc)
         return 0;
+    if (tcb->cc->model != NULL && tcb->recovery != GD_OPEN) /* PRR goes to ssthresh, and a model has set none */
+        tcb->ssthresh = tcb->cwnd > 2 * tcb->mss ? tcb->cwnd : 2 * tcb->mss;
     tcb->cc = cc;
     tcb->rate.pace = 0;
     memset(&tcb->cc_state, 0, sizeof(tcb->cc_state));

@@ -79,7 +79,7 @@ static bool is_through(const struct gd_tcb *tcb)
 static void leave(struct gd_tcb *tcb)
 {
     gd_tcp_rack_recovered(tcb);
-    if (tcb->recovery != GD_LOSS && tcb->cc->model == NULL && tcb->ssthresh < UINT32_MAX / 2) /* none: it began as BBR's */
+    if (tcb->recovery != GD_LOSS && tcb->cc->model == NULL)
         tcb->cwnd = tcb->ssthresh; /* RFC 6937 3: PRR has brought it there, or below when the sender was idle */
     tcb->recovery = GD_OPEN;
     tcb->dupacks = 0;
