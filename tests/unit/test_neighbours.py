@@ -317,3 +317,11 @@ def test_detaching_frees_what_waits(host: Host, sock: Socket) -> None:
     assert host.lib.gd_stack_detach(host.stack, host.index) == 0
     assert host.stack.neigh_count == 0
     assert sock.sendto(b"x", PEER, 9) == -errno.EINVAL  # the address that it is bound to went along
+
+
+def test_neighbours_set_by_hand_are_never_pushed_out(host: Host) -> None:
+    pin, many = host.lib.gd_stack_set_neighbour, host.lib.GD_NEIGHS
+    peers = [mapped(f"10.9.{number // 250}.{number % 250 + 1}") for number in range(many + 1)]
+    assert {pin(host.stack, host.index, peer, PEER_MAC) for peer in peers[:many]} == {0}
+    assert pin(host.stack, host.index, peers[many], PEER_MAC) == -errno.ENOMEM
+    assert host.dropped() == {"neigh_drop_table_full": 1}

@@ -319,3 +319,11 @@ def test_hostile_fragments_give_the_datagram_or_nothing(native: Any, frames: lis
     order.shuffle(mixed)
     with closing(Host(native)) as host:
         assert set(delivered(host, mixed)) <= {data}
+
+
+def test_timeout_of_what_was_for_everybody_is_silent(host: Host, sock: Socket) -> None:
+    """RFC 1122 3.2.2"""
+    first = piece(blob(1480), 0, True)
+    host.inject(b"\xff" * 6 + first[6:])
+    host.advance(31 * SECOND)
+    assert host.take() == [] and host.dropped() == {"fragment_drop_timeout": 1}
