@@ -129,6 +129,7 @@ static bool may_probe(const struct gd_tcb *tcb)
 uint32_t gd_mtu_probe(struct gd_tcb *tcb, uint32_t waiting, uint32_t window, uint64_t now)
 {
     struct gd_mtu *mtu = &tcb->mtu;
+    uint32_t around = gd_tcp_headers(&tcb->sock.flow.remote.addr) + (tcb->ts_ok ? TIMESTAMPS : 0);
     uint32_t size, len, all, pipe = gd_tcp_pipe(tcb);
 
     if (tcb->path_mtu == 0 || (mtu->high == 0 && now < mtu->again_at) || !may_probe(tcb))
@@ -136,7 +137,9 @@ uint32_t gd_mtu_probe(struct gd_tcb *tcb, uint32_t waiting, uint32_t window, uin
     if (mtu->high == 0)
         *mtu = (struct gd_mtu){.high = limit_of(tcb)};
     size = mtu->halve ? (size_now(tcb) + mtu->high + 1) / 2 : mtu->high;
-    len = size - gd_tcp_headers(&tcb->sock.flow.remote.addr) - (tcb->ts_ok ? TIMESTAMPS : 0);
+    if (size <= around) /* the peer takes less than its timestamps are */
+        return 0;
+    len = size - around;
     all = len + FOLLOWERS * tcb->mss;
     if (len <= tcb->mss || waiting < all || window < all || pipe + len > tcb->cwnd || all > tcb->cwnd)
         return 0;
