@@ -23,26 +23,11 @@ QUERY = bytes.fromhex("110aecf50000000002000000")  # of IGMPv3, about all groups
 
 
 @pytest.fixture(scope="module")
-def net() -> Iterator[Namespace]:
-    """Make the namespace in which the tap and Linux's sockets live."""
-    with Namespace() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def stack(net: Namespace) -> Iterator[Side]:
     """Start the process that runs over greendpdk."""
     side = Side(net, "stack", STACK, vdev="net_tap0,iface=gd0", address=f"{STACK}/24,{STACK6}/64")
     yield side
     assert side.close() == 0
-
-
-@pytest.fixture(scope="module")
-def kernel(net: Namespace, stack: Side) -> Iterator[Side]:
-    """Start the process that runs over Linux."""
-    side = Side(net, "kernel", KERNEL)
-    yield side
-    side.close()
 
 
 @pytest.fixture(params=["kernel_to_stack", "stack_to_kernel"])

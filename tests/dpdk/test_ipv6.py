@@ -26,13 +26,6 @@ Sides = tuple[Side, Side]
 
 
 @pytest.fixture(scope="module")
-def net() -> Iterator[Namespace]:
-    """Make the namespace in which the tap and Linux's sockets live."""
-    with Namespace() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def stack(net: Namespace) -> Iterator[Side]:
     """Start the process that runs over greendpdk."""
     side = Side(net, "stack", STACK, vdev="net_tap0,iface=gd0", address=f"198.18.0.2/24,{STACK}/64")
@@ -46,12 +39,6 @@ def kernel(net: Namespace, stack: Side) -> Iterator[Side]:
     side = Side(net, "kernel", KERNEL)
     yield side
     side.close()
-
-
-@pytest.fixture(params=["stack_listens", "kernel_listens"])
-def sides(request: pytest.FixtureRequest, stack: Side, kernel: Side) -> Sides:
-    """Give (listening side, connecting side), both ways round."""
-    return (stack, kernel) if request.param == "stack_listens" else (kernel, stack)
 
 
 def make(side: Side, kind: int = socket.SOCK_STREAM, bound: bool = False) -> Remote:

@@ -1,22 +1,22 @@
 """Compile the engine, without DPDK, and a harness of this folder into one program.
 
 Called by the tests of this folder, by fuzz.py and benchmarks/connections.py; calls greendpdk/_build.py for the sources,
-and the compiler. Each object is kept in build/fuzz under a hash of all that went into it.
+and compiling.py. Each object is kept in build/fuzz under a hash of all that went into it.
 """
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import os
 import shutil
-import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from compiling import ROOT, digest, load_maker, run
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 KEPT = ROOT / "build" / "fuzz"
 COMMON = ["alloc.c", "attack.c", "box.c", "calls.c", "check.c", "frame.c", "host.c", "pair.c", "pair_calls.c", "peer.c",
           "scenes_net.c", "scenes_net6.c", "scenes_tcp.c"]
@@ -49,31 +49,6 @@ def kind(name: str) -> Kind:
     # Comparisons are not traced: inputs are steps and not texts to be guessed, and it doubles the time.
     coverage = ("-fsanitize=fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp")
     return Kind(name, clang, tuple(SANITIZE), (*SANITIZE, "-fsanitize=fuzzer"), coverage)
-
-
-def load_maker() -> ModuleType:
-    """Import greendpdk/_build.py alone: the package needs what it builds."""
-    spec = importlib.util.spec_from_file_location("_gd_build", ROOT / "greendpdk" / "_build.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(words: list[str]) -> None:
-    """Run a compiler, which no sanitizer need watch; show what it said if it failed."""
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
-
-
-def digest(paths: list[Path], words: list[str]) -> str:
-    """Hash the files' names and contents, and the words."""
-    sha = hashlib.sha256("\0".join(words).encode())
-    for path in paths:
-        sha.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return sha.hexdigest()[:20]
 
 
 def compile_one(path: Path, words: list[str], headers: list[Path]) -> Path:

@@ -1,25 +1,24 @@
 """Compile the engine once more, without DPDK, with its internals declared: ffi and lib for the tests beside.
 
-Called by conftest.py; calls greendpdk/_build.py for sources and flags, and the C compiler, two files at a time. What
+Called by conftest.py; calls greendpdk/_build.py for sources and flags, and compiling.py, two files at a time. What
 was built is kept in build/unit under a hash of all that went into it.
 """
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from compiling import ROOT, digest, load_file, load_maker, run
+
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 NAME = "_gd_internals"
 PREAMBLE = """
 #include "core/stack.h"
@@ -34,41 +33,16 @@ PREAMBLE = """
 WRAP = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "free")]
 
 
-def load_file(name: str, path: Path) -> ModuleType:
-    """Import a file that is in no package we may import yet."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(words: list[str]) -> None:
-    """Run a compiler, which no sanitizer need watch; show what it said if it failed."""
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
-
-
-def digest(paths: list[Path], words: list[str]) -> str:
-    """Hash the files' names and contents, and the words."""
-    sha = hashlib.sha256("\0".join([*words, sys.version]).encode())
-    for path in paths:
-        sha.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return sha.hexdigest()[:16]
-
-
 def build() -> Path:
     """Return the extension module's file, compiled if need be."""
-    maker = load_file("_gd_build", ROOT / "greendpdk" / "_build.py")
+    maker = load_maker()
     compile_words, link_words = maker.flags(False)
     link_words = [*link_words, *WRAP]
     compiler = (os.environ.get("CC") or ("ccache gcc" if shutil.which("ccache") else "gcc")).split()
     headers = [path for pattern in ("*.h", "*.def", "*.c") for path in maker.CORE.rglob(pattern)]
     cdef = HERE / "internals.cdef.h"
     inputs = sorted([*headers, cdef, HERE / "allocations.h", Path(__file__), ROOT / "greendpdk" / "_build.py"])
-    folder = ROOT / "build" / "unit" / digest(inputs, [*compiler, *compile_words, *link_words])
+    folder = ROOT / "build" / "unit" / digest(inputs, [*compiler, *compile_words, *link_words, sys.version])
     target = folder / f"{NAME}{sysconfig.get_config_var('EXT_SUFFIX')}"
     if target.exists():
         return target
