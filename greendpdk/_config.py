@@ -5,6 +5,7 @@ Called by _stack.py and __main__.py; calls _config_ports.py, which has the setti
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
@@ -66,6 +67,7 @@ def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
     unknown = sorted(set(given) - set(NAMES))
     if unknown:
         raise TypeError(f"unknown setting {unknown[0]!r}; there are: {', '.join(NAMES)}")
+    _check_spelling(environ)
     raw: dict[str, Any] = {}
     for name in NAMES:
         value = given.get(name)
@@ -77,6 +79,17 @@ def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
     parsed = {name: _PARSERS[name](name, raw[name] if raw[name] is not None else _DEFAULTS.get(name)) for name in NAMES}
     ports.complete(parsed)
     return Settings(**parsed)
+
+
+def _check_spelling(environ: Mapping[str, str]) -> None:
+    """Refuse what looks like a setting and is none: the default would be taken, and nobody told."""
+    settings = {f"GREENDPDK_{name.upper()}" for name in NAMES}
+    for name in sorted(environ):
+        if name.startswith("GREENDPDK_") and name not in settings:
+            meant = difflib.get_close_matches(name.removeprefix("GREENDPDK_").lower(), NAMES, 1, 0.8)
+            if meant:
+                allowed = f"there is no such setting: did you mean GREENDPDK_{meant[0].upper()}?"
+                raise ConfigError(name.removeprefix("GREENDPDK_").lower(), environ[name], allowed)
 
 
 def _texts(value: Any) -> list[str]:
@@ -91,6 +104,8 @@ def _vdev(name: str, value: Any) -> tuple[str, ...]:
         if device == "none" or not _VDEV.fullmatch(device):
             allowed = "'net_tap0' or 'net_memif0,role=server', several parted by ';', or 'none'"
             raise ConfigError(name, device, f"it must be DPDK's devargs such as {allowed}")
+    if len({ports.device_name(device) for device in devices}) < len(devices):
+        raise ConfigError(name, ";".join(devices), "two devices have one name: number them, as 'net_tap0;net_tap1'")
     return devices
 
 

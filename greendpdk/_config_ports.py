@@ -141,7 +141,8 @@ def _route(name: str, text: str) -> Route:
     given = dict(zip(words[::2], words[1::2], strict=False))
     known = {"via", "dev"} & set(given) and not set(given) - {"via", "dev", "src"}
     if not known or 2 * len(given) != len(words):
-        raise ConfigError(name, text, "it must be such as '10.1.0.0/16 via 198.18.0.9', several parted by ','")
+        allowed = "'10.1.0.0/16 via 198.18.0.9' or '10.1.0.0/16 dev net_tap0 src 198.18.0.2'"
+        raise ConfigError(name, text, f"it must be such as {allowed}, several parted by ','")
     try:
         via, src = (ipaddress.ip_address(given[word]) if word in given else None for word in ("via", "src"))
         if prefix == "default" and via is not None:
@@ -191,6 +192,8 @@ def complete(parsed: dict[str, Any]) -> None:
         for one in gateways:
             if not on_link(one, own):
                 raise ConfigError("gateway", str(one), f"it must be in a network of address: {_networks(own)}")
+            if one in _fixed(parsed["address"]):
+                raise ConfigError("gateway", str(one), "that is the stack's own address")
     for route in parsed["routes"]:
         _check_route(route, devices, parsed["address"])
 
@@ -205,8 +208,12 @@ def _first(own: tuple[Any, ...], device: str) -> tuple[Any, ...]:
     return (ipaddress.IPv4Interface(TAP_ADDRESS),)
 
 
+def _fixed(lists: Lists) -> list[Address]:
+    return [one.ip for own in lists for one in own if not isinstance(one, str)]
+
+
 def _check_twice(lists: Lists) -> None:
-    fixed = [one.ip for own in lists for one in own if not isinstance(one, str)]
+    fixed = _fixed(lists)
     words = [(port, one) for port, own in enumerate(lists) for one in own if isinstance(one, str)]
     for every in (fixed, words):
         if len(set(every)) < len(every):
@@ -256,7 +263,7 @@ def _check_route(route: Route, devices: tuple[str, ...], lists: Lists) -> None:
     if route.dev is not None and route.dev not in names:
         raise ConfigError("routes", str(route), f"there is no such port; there are: {show(names) or 'none'}")
     every = [one for own in lists for one in own]
-    fixed = [one.ip for one in every if not isinstance(one, str)]
+    fixed = _fixed(lists)
     if route.src and route.src not in fixed and (DHCP if route.src.version == 4 else AUTO) not in every:
         raise ConfigError("routes", str(route), f"its source must be an address of the stack: {show(fixed)}")
     if route.via is None:
@@ -267,3 +274,5 @@ def _check_route(route: Route, devices: tuple[str, ...], lists: Lists) -> None:
     if not any(on_link(route.via, own) for own in asked):
         networks = ", ".join(_networks(own) for own in asked) or "no network"
         raise ConfigError("routes", str(route), f"its gateway must be in a network of address: {networks}")
+    if route.via in fixed:
+        raise ConfigError("routes", str(route), "its gateway is the stack's own address")

@@ -115,6 +115,7 @@ def test_router_of_a_network_that_only_a_server_knows_is_believed() -> None:
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"vdev": "net tap"}, "vdev", "devargs"),
     ({"vdev": "net_tap0;none"}, "vdev", "devargs"),
+    ({"vdev": "net_tap0;net_tap0,iface=app0"}, "vdev", "two devices have one name"),
     ({"pci": "eth0", "address": "10.0.0.1/24"}, "pci", "0000:03:00.0"),
     ({"address": "198.18.0.2"}, "address", "CIDR"),
     ({"address": "198.18.0.2/33"}, "address", "CIDR"),
@@ -140,6 +141,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"gateway": "198.18.0.1,198.18.0.9"}, "gateway", "one gateway of each family"),
     ({"gateway": "198.18.0.1;198.18.0.9"}, "gateway", "more lists"),
     ({"gateway": "fd00::1"}, "gateway", "198.18.0.0/24"),
+    ({"gateway": "198.18.0.2"}, "gateway", "the stack's own address"),
     ({"vdev": TWO, "address": "10.1.0.2/24;10.2.0.2/24", "gateway": "10.2.0.9"}, "gateway", "10.1.0.0/24"),
     ({"routes": "10.1.0.0/16"}, "routes", "'10.1.0.0/16 via 198.18.0.9'"),
     ({"routes": "10.1.0.0/16 by 198.18.0.9"}, "routes", "'10.1.0.0/16 via 198.18.0.9'"),
@@ -148,6 +150,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"routes": "10.1.0.0/16 via there"}, "routes", "does not appear to be an IP"),
     ({"routes": "10.1.0.0/16 via fd00::1"}, "routes", "of one family"),
     ({"routes": "10.1.0.0/16 via 10.9.9.9"}, "routes", "198.18.0.0/24"),
+    ({"routes": "10.1.0.0/16 via 198.18.0.2"}, "routes", "the stack's own address"),
+    ({"routes": "10.1.0.0/16 via 198.18.0.9 metric 4"}, "routes", "dev net_tap0 src"),
     ({"routes": "10.1.0.0/16 src 198.18.0.2"}, "routes", "'10.1.0.0/16 via 198.18.0.9'"),
     ({"routes": "10.1.0.0/16 dev net_tap0 src 198.18.0.3"}, "routes", "must be an address of the stack: 198.18.0.2"),
     ({"routes": "10.1.0.0/16 dev eth0"}, "routes", "there are: net_tap0"),
@@ -194,3 +198,10 @@ def test_every_setting_has_a_good_and_a_bad_case() -> None:
 def test_unknown_setting_lists_those_there_are() -> None:
     with pytest.raises(TypeError, match="unknown setting 'adress'; there are: vdev, pci, address"):
         load({}, adress="10.0.0.1/24")
+
+
+def test_misspelt_variable_is_refused_and_others_are_left_alone() -> None:
+    with pytest.raises(ConfigError, match="no such setting: did you mean GREENDPDK_ADDRESS"):
+        load({"GREENDPDK_ADRESS": "10.0.0.1/24"})
+    builders = {"GREENDPDK_WERROR": "1", "GREENDPDK_SANITIZE": "1", "GREENDPDK_WITHOUT_DPDK": "1", "ADRESS": "x"}
+    assert load(builders) == load({})
