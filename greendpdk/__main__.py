@@ -13,21 +13,24 @@ from typing import Any
 
 _SETTINGS = (
     ("vdev", "DEVARGS", "DPDK's virtual device, several parted by ';', or none (default: net_tap0)"),
-    ("pci", "ADDRESS", "PCI address of a NIC that is bound to vfio-pci"),
+    ("pci", "ADDRESS", "PCI address of a NIC that is bound to vfio-pci, several parted by ';'"),
     ("address", "LIST", "the stack's addresses: CIDRs of either family, dhcp, auto (IPv6 from routers), parted by ','; "
      "those of several ports by ';' (default on net_tap: 198.18.0.2/24)"),
     ("gateway", "IP", "where packets to other networks go: one of each family, of several ports parted by ';'"),
-    ("routes", "LIST", "more routes, such as '10.1.0.0/16 via 198.18.0.9', parted by ','"),
-    ("tap-address", "CIDR", "the kernel's end of a net_tap, parted as address is (default: 198.18.0.1/24)"),
-    ("mtu", "BYTES", "the port's MTU"),
-    ("mac", "MAC", "the port's Ethernet address"),
-    ("dns", "IP", "name servers to ask over the stack, several parted by ','"),
+    ("routes", "LIST", "more routes, such as '10.1.0.0/16 via 198.18.0.9 dev net_tap0 src 198.18.0.2', parted by ','; "
+     "of via and dev one is enough, src may be left out"),
+    ("tap-address", "LIST", "the kernel's end of a net_tap, parted as address is (default: the first other host of the "
+     "network, 198.18.0.1/24)"),
+    ("mtu", "BYTES", "bytes of an IP packet (default: the driver's)"),
+    ("mac", "MAC", "the first port's Ethernet address (default: the driver's)"),
+    ("dns", "IP", "name servers to ask over the stack, several parted by ',' (default: those of DHCP or IPv6 routers)"),
     ("loopback", "kernel|stack", "who has 127.0.0.0/8 and ::1 (default: kernel)"),
     ("poll", "adaptive|busy", "sleep when idle, or spin on a CPU for the least latency (default: adaptive)"),
-    ("ecn", "answer|ask|off", "explicit congestion notification: agree to it, ask for it too, or neither"),
+    ("ecn", "answer|ask|off", "explicit congestion notification: agree to it, ask for it too, or neither (default: "
+     "answer)"),
     ("hugepages", "off|on", "use hugepages (default: off)"),
     ("memory", "MB", "memory for DPDK (default: 128)"),
-    ("lcore", "CPU", "the CPU for EAL"),
+    ("lcore", "CPU", "the CPU that the thread is bound to (default: none, it keeps its affinity)"),
     ("eal-args", "WORDS", "more arguments for rte_eal_init"),
 )
 _NEEDS = {
@@ -84,6 +87,8 @@ def _run(module: list[str] | None, words: list[str]) -> None:
         if not module:
             _fail("-m needs the name of a module")
         sys.argv[:] = module
+        if not _is_there(module[0]):
+            _fail(f"No module named {module[0]}")
         runpy.run_module(module[0], run_name="__main__", alter_sys=True)
         return
     path = words[0]
@@ -93,6 +98,18 @@ def _run(module: list[str] | None, words: list[str]) -> None:
     if os.path.isfile(path):
         sys.path[0] = os.path.dirname(os.path.abspath(path))  # runpy does it for folders and zip files
     runpy.run_path(path, run_name="__main__")
+
+
+def _is_there(module: str) -> bool:
+    """Look for a module as runpy will, which would show its own frames if there is none."""
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(f"{error.name}."):
+            raise  # the package is there, and lacks something itself
+        return False
 
 
 def _missing(error: ImportError) -> str:

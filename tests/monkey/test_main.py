@@ -66,6 +66,8 @@ def test_help_names_every_setting():
     ((), "give a program to run"),
     (("--nonsense", "app.py"), "nonsense"),
     (("no-such-file.py",), "No such file"),
+    (("-m", "no_such_module"), "No module named no_such_module"),
+    (("-m", "no_such_package.part"), "No module named no_such_package.part"),
     (("--loopback", "elsewhere", "app.py"), "loopback"),
 ])  # fmt: skip
 def test_a_mistake_is_one_sentence(words, says):
