@@ -8,7 +8,7 @@ FUZZ ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test oracle lint type asan table bench clean
+.PHONY: help venv build demo test oracle lint type asan fuzz table bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
