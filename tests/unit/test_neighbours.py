@@ -270,6 +270,18 @@ def test_claim_of_our_address_is_counted_and_defended_every_ten_seconds(host: Ho
     assert host.stack.neigh_count == 0
 
 
+def test_claim_of_one_address_leaves_the_defence_of_another(host: Host) -> None:
+    """RFC 5227 2.4 (b) counts for each address: or a false claim of one would silence the other for 10 s."""
+    other = "10.0.0.77"
+    assert host.lib.gd_stack_add_address(host.stack, host.index, mapped(other), 24) == 0
+    host.poll()
+    host.take()
+    first, second = (ether(arp(REQUEST, own, own, OTHER_MAC), ARP, BROADCAST, OTHER_MAC) for own in (US, other))
+    assert len(host.answer(first)) == 1
+    assert len(host.answer(second)) == 1
+    assert host.answer(second) == []
+
+
 def test_own_arp_that_comes_back_is_no_conflict(host: Host) -> None:
     assert host.answer(*host.announcement) == []
     assert "arp_conflict" not in host.moved()

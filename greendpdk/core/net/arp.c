@@ -1,12 +1,11 @@
 /* ARP (RFC 826): questions, answers, announcements, address conflicts (RFC 5227).
- * Called by net/ether.c, net/neighbour.c, net/config.c, net/dhcp.c; calls net/neighbour.c, net/ether.c, net/dhcp.c.
+ * Called by net/ether.c, net/neighbour.c, net/config.c, net/dhcp.c; calls net/neighbour.c, net/ether.c, net/config.c,
+ * net/dhcp.c.
  */
 #include "../wire/arp.h"
 #include "../stack.h"
 #include "../wire/ether.h"
 #include "neigh.h"
-
-#define DEFEND_INTERVAL 10000000000ull /* RFC 5227 1.1 */
 
 static const uint8_t broadcast[GD_ETHER_MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 static const uint8_t nobody[GD_ETHER_MAC] = {0};
@@ -60,14 +59,6 @@ bool gd_arp_probe(struct gd_netif *netif, const struct gd_addr *addr)
     return send_arp(netif, &arp, broadcast);
 }
 
-static bool owns(const struct gd_netif *netif, const struct gd_addr *addr)
-{
-    for (int i = 0; i < netif->naddrs; i++)
-        if (gd_addr_eq(&netif->addrs[i].addr, addr))
-            return true;
-    return false;
-}
-
 /* An address that one host may have; a probe's sender (RFC 5227 2.1.1) has none yet. */
 static bool is_host(const struct gd_netif *netif, const struct gd_addr *addr)
 {
@@ -86,14 +77,12 @@ static bool on_link(const struct gd_netif *netif, const struct gd_addr *addr)
     return false;
 }
 
-/* Somebody else uses our address: keep it, and say so at most every 10 s (RFC 5227 2.4 b), as a server must. */
-static void conflict(struct gd_netif *netif, const struct gd_addr *addr, uint64_t now)
+/* Somebody else uses our address: keep it, as a server must (RFC 5227 2.4 b). */
+static void conflict(struct gd_netif *netif, struct gd_ifaddr *own, uint64_t now)
 {
     gd_count(&netif->stack->stats, GD_STAT_arp_conflict);
-    if (netif->defended_at != 0 && now - netif->defended_at < DEFEND_INTERVAL)
-        return;
-    netif->defended_at = now;
-    gd_arp_announce(netif, addr);
+    if (gd_ifaddr_defend(own, now))
+        gd_arp_announce(netif, &own->addr);
 }
 
 static void answer(struct gd_netif *netif, const struct gd_arp *question)
@@ -111,6 +100,7 @@ void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
 {
     struct gd_stats *stats = &netif->stack->stats;
     enum gd_neigh_news news = GD_NEWS_SEEN;
+    struct gd_ifaddr *own;
     struct gd_arp arp;
     bool for_us, known = false;
 
@@ -125,11 +115,12 @@ void gd_arp_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
         return;
     }
     gd_dhcp_hear_arp(netif, &arp.sender, &arp.target, now);
-    if (owns(netif, &arp.sender)) {
-        conflict(netif, &arp.sender, now);
+    own = gd_netif_own(netif, &arp.sender);
+    if (own) {
+        conflict(netif, own, now);
         return;
     }
-    for_us = owns(netif, &arp.target);
+    for_us = gd_netif_own(netif, &arp.target) != NULL;
     if (for_us && arp.operation == GD_ARP_REPLY)
         news = GD_NEWS_ANSWER;
     else if (for_us && on_link(netif, &arp.sender))

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #define NEIGH_BUCKETS 64
+#define DEFEND_INTERVAL 10000000000ull /* RFC 5227 1.1 */
 #define V4_BITS 96 /* of the 128 that stand before a v4-mapped address */
 
 int gd_net_init(struct gd_stack *stack)
@@ -35,6 +36,22 @@ void gd_net_changed(struct gd_stack *stack)
 struct gd_netif *gd_netif_find(struct gd_stack *stack, int ifindex)
 {
     return ifindex >= 1 && ifindex <= stack->netif_end ? stack->netifs[ifindex - 1] : NULL;
+}
+
+struct gd_ifaddr *gd_netif_own(struct gd_netif *netif, const struct gd_addr *addr)
+{
+    for (int i = 0; i < netif->naddrs; i++)
+        if (gd_addr_eq(&netif->addrs[i].addr, addr))
+            return &netif->addrs[i];
+    return NULL;
+}
+
+bool gd_ifaddr_defend(struct gd_ifaddr *own, uint64_t now)
+{
+    if (own->defended_at != 0 && now - own->defended_at < DEFEND_INTERVAL)
+        return false;
+    own->defended_at = now;
+    return true;
 }
 
 static struct gd_addr addr_of(const uint8_t *sixteen)
@@ -125,7 +142,7 @@ int gd_stack_add_address(struct gd_stack *stack, int ifindex, const uint8_t *add
         return 0;
     }
     rc = gd_nd_enable(netif, stack->now);
-    gd_dad_start(netif, gd_nd_own(netif, &own.addr), stack->now);
+    gd_dad_start(netif, gd_netif_own(netif, &own.addr), stack->now);
     return rc;
 }
 

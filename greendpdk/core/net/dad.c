@@ -34,14 +34,6 @@ void gd_nd_identifier(const struct gd_netif *netif, struct gd_addr *addr)
     memcpy(eight + 5, mac + 3, 3);
 }
 
-struct gd_ifaddr *gd_nd_own(struct gd_netif *netif, const struct gd_addr *addr)
-{
-    for (int i = 0; i < netif->naddrs; i++)
-        if (gd_addr_eq(&netif->addrs[i].addr, addr))
-            return &netif->addrs[i];
-    return NULL;
-}
-
 void gd_nd_wake_at(struct gd_netif *netif, uint64_t at)
 {
     if (at < netif->nd.timer.at)

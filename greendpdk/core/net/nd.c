@@ -17,7 +17,6 @@
 #include <netinet/in.h>
 
 #define HOPS 255u                      /* RFC 4861 3.1: a router cannot have forwarded it */
-#define DEFEND_INTERVAL 10000000000ull /* as ARP's, RFC 5227 1.1 */
 #define ROUTER_ADVERT_LEN 16u
 
 struct gd_addr gd_nd_solicited_group(const struct gd_addr *addr)
@@ -165,7 +164,7 @@ static void drop(struct gd_netif *netif, enum gd_counter why)
 static void solicitation(struct gd_netif *netif, const struct gd_packet *packet, const struct gd_addr *target,
                          uint64_t now)
 {
-    struct gd_ifaddr *own = gd_nd_own(netif, target);
+    struct gd_ifaddr *own = gd_netif_own(netif, target);
     bool probe = gd_addr_is_any(&packet->src);
     const uint8_t *mac = mac_of(packet, GD_ND_SOURCE_MAC);
     struct gd_neigh *neigh;
@@ -194,14 +193,12 @@ static void solicitation(struct gd_netif *netif, const struct gd_packet *packet,
     answer(netif, &packet->src, mac, target);
 }
 
-/* An address of ours that stands is kept, and said so at most every 10 s, as ARP does. */
-static void defend(struct gd_netif *netif, const struct gd_addr *addr, uint64_t now)
+/* An address of ours that stands is kept. */
+static void defend(struct gd_netif *netif, struct gd_ifaddr *own, uint64_t now)
 {
     gd_count(&netif->stack->stats, GD_STAT_nd_conflict);
-    if (netif->defended_at != 0 && now - netif->defended_at < DEFEND_INTERVAL)
-        return;
-    netif->defended_at = now;
-    gd_nd_announce(netif, addr);
+    if (gd_ifaddr_defend(own, now))
+        gd_nd_announce(netif, &own->addr);
 }
 
 /* RFC 4861 7.2.5; RFC 4862 5.4.4 */
@@ -209,12 +206,12 @@ static void advertisement(struct gd_netif *netif, const struct gd_packet *packet
                           uint64_t now)
 {
     uint32_t flags = gd_get32(packet->l4 + 4);
-    struct gd_ifaddr *own = gd_nd_own(netif, target);
+    struct gd_ifaddr *own = gd_netif_own(netif, target);
 
     if (own && own->tentative)
         gd_dad_conflict(netif, own, now);
     else if (own)
-        defend(netif, target, now);
+        defend(netif, own, now);
     else if (!gd_neigh_advertised(netif, target, mac_of(packet, GD_ND_TARGET_MAC), flags, now))
         drop(netif, GD_STAT_nd_drop_not_ours);
 }

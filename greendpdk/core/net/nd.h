@@ -72,8 +72,6 @@ void gd_dad_conflict(struct gd_netif *netif, struct gd_ifaddr *own, uint64_t now
 void gd_nd_identifier(const struct gd_netif *netif, struct gd_addr *addr);
 /* The timer is due at that time, at the latest. */
 void gd_nd_wake_at(struct gd_netif *netif, uint64_t at);
-/* Any of the interface's IPv6 addresses, tentative or not; NULL: none of that value. */
-struct gd_ifaddr *gd_nd_own(struct gd_netif *netif, const struct gd_addr *addr);
 
 /* nd.c: the messages */
 struct gd_nd_message {

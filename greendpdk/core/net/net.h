@@ -28,6 +28,7 @@ struct gd_ifaddr {
     bool made;             /* by ourselves, not set by hand: goes with its lifetime */
     bool deprecated;       /* its preferred lifetime is over (RFC 4862 5.5.4): a source only if there is no other */
     uint8_t nonce[GD_ND_NONCE]; /* of our last question (RFC 7527) */
+    uint64_t defended_at;       /* when it was last defended against another host; 0: never */
     uint64_t dad_at;            /* when the question is due, or its answer's time is over */
     uint64_t preferred_until, valid_until;
 };
@@ -49,7 +50,6 @@ struct gd_netif {
     uint32_t mtu4;        /* of IPv4, less than the port's, as DHCP says; 0: the port's */
     struct gd_dhcp *dhcp; /* owned; NULL: no client runs here */
     struct gd_nd nd;
-    uint64_t defended_at; /* when an address was last defended against another host (RFC 5227 2.4) */
 };
 
 /* One received IP packet. It and what it points at live until the input function returns. */
@@ -151,6 +151,10 @@ uint32_t gd_path_mtu(struct gd_stack *stack, const struct gd_dst *dst, const str
 struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr);
 /* Where packets to an address leave by, and what to ask a neighbour for. 0, -ENETUNREACH. */
 int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif **netif, struct gd_addr *next_hop);
+/* The interface's own address of that value, tentative or not; NULL: it has none such. config.c */
+struct gd_ifaddr *gd_netif_own(struct gd_netif *netif, const struct gd_addr *addr);
+/* Another host uses this one: keep it, and say so, but at most every 10 s (RFC 5227 2.4 b). True: say so now. */
+bool gd_ifaddr_defend(struct gd_ifaddr *own, uint64_t now);
 /* True if the address lies within prefix/bits (of the 128). */
 bool gd_ip_within(const struct gd_addr *addr, const struct gd_addr *prefix, uint32_t bits);
 /* 255.255.255.255, or the broadcast address of a subnet of that interface. */

@@ -59,7 +59,7 @@ void gd_slaac_prefix(struct gd_netif *netif, const struct gd_addr *prefix, uint3
         return;
     }
     gd_nd_identifier(netif, &own.addr);
-    if (valid_s == 0 || gd_nd_own(netif, &own.addr)) /* set by hand: that one stays as it is */
+    if (valid_s == 0 || gd_netif_own(netif, &own.addr)) /* set by hand: that one stays as it is */
         return;
     if (made == MADE_MOST || netif->naddrs == GD_IFADDRS) {
         gd_count(&netif->stack->stats, GD_STAT_nd_drop_table_full);
