@@ -26,8 +26,8 @@ REFUSED = [
     (TCP, std.TCP_MAXSEG, 87, "EINVAL"), (TCP, std.TCP_MAXSEG, 32768, "EINVAL"),
     (SOL, std.SO_SNDLOWAT, 1, "ENOPROTOOPT"),
 ]  # fmt: skip
-DEFAULTS = [(TCP, DEFER, 0), (TCP, LINGER2, 60), (TCP, CLAMP, 0), (TCP, LOWAT, 0), (SOL, std.SO_RCVLOWAT, 1),
-            (SOL, std.SO_SNDLOWAT, 1), (SOL, std.SO_PRIORITY, 0)]  # fmt: skip
+DEFAULTS = [(TCP, std.TCP_SYNCNT, 6), (TCP, DEFER, 0), (TCP, LINGER2, 60), (TCP, CLAMP, 0), (TCP, LOWAT, 0),
+            (SOL, std.SO_RCVLOWAT, 1), (SOL, std.SO_SNDLOWAT, 1), (SOL, std.SO_PRIORITY, 0)]  # fmt: skip
 INHERITED = [(TCP, LINGER2, 5, 5), (TCP, CLAMP, 65536, 65536), (TCP, LOWAT, 4096, 4096), (TCP, THIN_LINEAR, 1, 1),
              (TCP, std.TCP_USER_TIMEOUT, 5000, 5000), (TCP, std.TCP_SYNCNT, 3, 3), (SOL, std.SO_RCVLOWAT, 5, 5),
              (TCP, DEFER, 1, 0), (SOL, std.SO_PRIORITY, 3, 0)]  # fmt: skip

@@ -149,6 +149,12 @@ static int get_thin_dupack(struct gd_sock *sock, const struct gd_option *option)
     return 0;
 }
 
+static int get_syncnt(struct gd_sock *sock, const struct gd_option *option)
+{
+    (void)option;
+    return (int)(sock->options.syncnt != 0 ? sock->options.syncnt : GD_TCP_SYN_RETRIES);
+}
+
 /* The clock of our timestamps; Linux lets nobody set it but who restores a connection. */
 static int get_timestamp(struct gd_sock *sock, const struct gd_option *option)
 {
@@ -219,7 +225,7 @@ const struct gd_option *gd_option_tcp(size_t *count)
          .min = 1, .max = 127},
         {IPPROTO_TCP, TCP_USER_TIMEOUT, GD_STREAM, gd_option_set_number, gd_option_get_number,
          GD_AT(user_timeout_ms), .min = 0, .max = INT32_MAX},
-        {IPPROTO_TCP, TCP_SYNCNT, GD_STREAM, gd_option_set_number, gd_option_get_number, GD_AT(syncnt),
+        {IPPROTO_TCP, TCP_SYNCNT, GD_STREAM, gd_option_set_number, get_syncnt, GD_AT(syncnt),
          .min = 1, .max = 127},
         {IPPROTO_TCP, TCP_DEFER_ACCEPT, GD_STREAM, .set = set_defer_accept, .get = get_defer_accept},
         {IPPROTO_TCP, TCP_LINGER2, GD_STREAM, set_linger2, get_linger2, .max = FIN_TIMEOUT_MAX_S},
