@@ -25,7 +25,7 @@ from greendpdk._config_ports import Interface
 from greendpdk._errors import ConfigError, check, error
 from greendpdk._native import ffi, lib
 
-SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914  # <linux/sockios.h>
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFADDR = 0x8913, 0x8914, 0x8915  # <linux/sockios.h>
 IFF_UP = 0x1  # <net/if.h>
 RTM_NEWADDR, RT_SCOPE_UNIVERSE = 20, 0  # <linux/rtnetlink.h>
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x400  # <linux/netlink.h>
@@ -173,10 +173,32 @@ def bring_up(ifindex: int, addresses: tuple[Interface, ...]) -> None:
         flags = struct.unpack_from("=16sh", fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("=16s16x", name)))[1]
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("=16sh14x", name, flags | IFF_UP))
     for address in addresses:
+        holder = _holder(address, ifindex)
+        if holder:
+            allowed = f"{holder} has that address already (another greendpdk's?): give this one a network of its own, "
+            raise ConfigError("tap_address", str(address), f"{allowed}such as address=198.18.1.2/24")
         number = _add_address(ifindex, address)
         if number:
             hint = ": is IPv6 off there (sysctl net.ipv6.conf.all.disable_ipv6)?" if address.version == 6 else ""
             raise error(number, f"the kernel's end of the tap cannot have {address}{hint}")
+
+
+def _holder(address: Interface, ifindex: int) -> str:
+    """Name another interface of the kernel that has the address: its answers would go there, and never come to us."""
+    names = [name for index, name in socket.if_nameindex() if index != ifindex]
+    if address.version == 6:
+        with contextlib.suppress(OSError):  # no /proc, or no IPv6
+            lines = [line.split() for line in Path("/proc/self/net/if_inet6").read_text().splitlines()]
+            names = [line[5] for line in lines if line[5] in names and bytes.fromhex(line[0]) == address.ip.packed]
+            return names[0] if names else ""
+        return ""
+    with _kernel_socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for name in names:
+            with contextlib.suppress(OSError):  # it has none
+                answer = fcntl.ioctl(control, SIOCGIFADDR, struct.pack("=16s24x", name.encode()))
+                if answer[20:24] == address.ip.packed:
+                    return name
+    return ""
 
 
 def _add_address(ifindex: int, address: Interface) -> int:

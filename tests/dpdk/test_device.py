@@ -141,6 +141,18 @@ def test_kernels_end_of_a_tap_has_addresses_of_both_families_at_once(net: Namesp
     assert said == "['198.18.0.9/24', 'fd00::1/64']"
 
 
+@pytest.mark.parametrize(("start", "address"), [("", "198.18.0.1/24"), ("address='fd00::2/64'", "fd00::1/64")])
+def test_second_program_with_the_first_one_s_network_is_refused(net: Namespace, start: str, address: str) -> None:
+    said = run(net, f"""
+        import subprocess, sys
+        greendpdk.start({start})
+        words = [sys.executable, "-c", "import greendpdk; greendpdk.start({start})"]
+        print(subprocess.run(words, stderr=subprocess.PIPE, text=True).stderr.splitlines()[-1])
+    """)
+    assert f"tap_address (GREENDPDK_TAP_ADDRESS) is '{address}', but dtap0 has that address already" in said
+    assert net.ip("-o", "link").count("\n") == 1  # lo: nothing was left
+
+
 def test_kernel_without_ipv6_is_said_with_the_way_out(net: Namespace) -> None:
     said = run(net, """
         import subprocess
