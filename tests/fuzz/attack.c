@@ -19,6 +19,7 @@ enum {
     MODE_DRAIN = 8, /* the end comes by time, not by abort */
 };
 #define STEPS 64
+#define DAY (86400 * HOST_S)
 
 /* A few bytes changed, maybe cut or made longer. */
 static uint32_t mutate(uint8_t *frame, uint32_t len, struct input *in)
@@ -118,9 +119,21 @@ static uint32_t segment(struct host *host, uint8_t *frame, struct input *in)
 
 static void pass_time(struct host *host, struct input *in)
 {
-    static const uint64_t steps[] = {HOST_MS, 41 * HOST_MS, 210 * HOST_MS, HOST_S, 10 * HOST_S, 130 * HOST_S};
+    static const struct {
+        uint64_t time;
+        bool stopped; /* without a turn on the way, as after SIGSTOP */
+    } steps[] = {{HOST_MS, false},     {41 * HOST_MS, false}, {210 * HOST_MS, false}, {HOST_S, false},
+                 {10 * HOST_S, false}, {130 * HOST_S, false}, {5 * HOST_MS, false},   {DAY, false},
+                 {40 * DAY, true},     {2 * HOST_S, true}};
+    uint32_t row = input_below(in, sizeof steps / sizeof steps[0]);
 
-    host_advance(host, steps[input_below(in, sizeof steps / sizeof steps[0])]);
+    if (steps[row].time >= DAY) { /* a stack looks after a port that is stuck each millisecond */
+        host->box.dry = host->box.stuck = false;
+        alloc_refuse(0, 0);
+    }
+    if (steps[row].stopped)
+        host->now += steps[row].time;
+    host_advance(host, steps[row].stopped ? 0 : steps[row].time);
 }
 
 /* One of the resources is short from now on, or all are back. */

@@ -53,7 +53,8 @@ static void check_progress(const struct gd_tcb *tcb)
 {
     bool waits = tcb->snd_una != tcb->snd_nxt || tcb->snd.len > 0;
     bool armed = tcb->deadline[GD_T_RETRANSMIT] != GD_NEVER || tcb->deadline[GD_T_PERSIST] != GD_NEVER ||
-                 tcb->deadline[GD_T_CORK] != GD_NEVER || gd_list_linked(&tcb->output_link);
+                 tcb->deadline[GD_T_CORK] != GD_NEVER || tcb->deadline[GD_T_PACE] != GD_NEVER ||
+                 gd_list_linked(&tcb->output_link);
     bool ends = tcb->sock.orphan && !tcb->parent;
 
     HOST_CHECK(!waits || armed);

@@ -10,12 +10,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MODE_FORGE = 4, MODE_DRAIN = 8 };
+enum { MODE_DRAIN = 8 };
 #define STEPS 200
 
 static void pass_time(struct pair *pair, struct input *in)
 {
-    static const uint64_t steps[] = {HOST_MS, 5 * HOST_MS, 45 * HOST_MS, 250 * HOST_MS, 2 * HOST_S, 70 * HOST_S};
+    static const uint64_t steps[] = {HOST_MS,    5 * HOST_MS, 45 * HOST_MS, 250 * HOST_MS,
+                                     2 * HOST_S, 70 * HOST_S, 601 * HOST_S, 100000 * HOST_S};
 
     pair_advance(pair, steps[input_below(in, sizeof steps / sizeof steps[0])]);
 }
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t mode = input_8(&in);
     struct pair pair;
 
-    pair_open(&pair, mode & HOST_SMALL, (mode & MODE_FORGE) != 0);
+    pair_open(&pair, mode);
     for (int i = 0; i < STEPS && input_left(&in); i++) {
         uint8_t step = input_8(&in);
 

@@ -19,7 +19,7 @@ from compiling import ROOT, digest, load_maker, run
 HERE = Path(__file__).parent
 KEPT = ROOT / "build" / "fuzz"
 COMMON = ["alloc.c", "attack.c", "box.c", "calls.c", "check.c", "frame.c", "host.c", "pair.c", "pair_calls.c", "peer.c",
-          "scenes_net.c", "scenes_net6.c", "scenes_tcp.c"]
+          "scenes_loss.c", "scenes_net.c", "scenes_net6.c", "scenes_tcp.c"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]  # the harness's; the engine is checked where it is built
 # UBSan reports go on unless told otherwise: a report is a failure here.
 SANITIZE = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]

@@ -179,7 +179,8 @@ void host_open(struct host *host, uint8_t mode)
         config.syn_cap = 2;
         config.time_wait_ms = 500;
     }
-    if (mode & HOST_ECN)
+    host->ecn = (mode & HOST_ECN) != 0;
+    if (host->ecn)
         config.ecn = GD_ECN_ASK;
     if (mode & HOST_COOKIES)
         config.syn_cookies = GD_COOKIES_ALWAYS;

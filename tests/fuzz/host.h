@@ -37,6 +37,7 @@ struct host {
     uint32_t sent;                     /* frames, in all */
     uint64_t polls, asked;             /* polls; frames put in */
     uint32_t burst, waiting;           /* frames that wait for the next poll, and how many may */
+    bool ecn;                          /* both ends speak ECN */
     bool settled;                      /* addresses and routes stay: the storm's next scene relies on them */
     uint32_t dhcp_xid;                 /* of the last DHCP message */
 };
@@ -49,7 +50,7 @@ _Noreturn void host_fail(const char *what, const char *detail);
 enum {
     HOST_SMALL = 1,     /* caps so low that they are reached */
     HOST_NO_CSUM = 2,   /* the port claims to have checked */
-    HOST_ECN = 16,      /* asks for ECN too */
+    HOST_ECN = 16,      /* asks for ECN, as the peer does */
     HOST_COOKIES = 32,  /* each SYN gets a cookie */
 };
 void host_open(struct host *host, uint8_t mode);

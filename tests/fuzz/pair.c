@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #define TURNS 100000 /* until nothing is under way at one moment */
+#define LONG (100 * HOST_S)
 #define DRAIN (4000 * HOST_S)
 #define WAIT (1000 * HOST_S) /* for the witness, whose timers may have backed off */
 
@@ -63,8 +64,14 @@ static void check(const struct pair *pair)
 void pair_advance(struct pair *pair, uint64_t ns)
 {
     uint64_t target = pair->now + ns, budget = 10000 + ns / HOST_S * 2000;
-    uint64_t deadline = poll_both(pair);
+    uint64_t deadline;
 
+    if (ns > LONG) { /* a stack looks after a port that is stuck each millisecond */
+        for (int side = 0; side < 2; side++)
+            pair->sides[side].box.dry = pair->sides[side].box.stuck = false;
+        alloc_refuse(0, 0);
+    }
+    deadline = poll_both(pair);
     while (deadline <= target) {
         HOST_CHECK(budget-- > 0);
         pair->now = deadline;
@@ -99,6 +106,18 @@ static struct pair_frame take(struct pair_side *from, uint32_t at)
     return frame;
 }
 
+/* A router with a queue: CE on what is ECT (RFC 3168 5). */
+static void mark(uint8_t *data, uint32_t len)
+{
+    bool v6 = gd_get16(data + 12) == 0x86dd;
+    uint8_t *class = data + FRAME_ETHER + 1, shift = v6 ? 4 : 0;
+
+    if (len < FRAME_ETHER + FRAME_IP4 || (*class >> shift & 3) == 0)
+        return;
+    *class |= (uint8_t)(3 << shift);
+    frame_fix_checksums(data, len);
+}
+
 void pair_deliver(struct pair *pair, int side, struct input *in)
 {
     struct pair_side *from = &pair->sides[side];
@@ -126,6 +145,9 @@ void pair_deliver(struct pair *pair, int side, struct input *in)
     case 5:
         frame.data[at] ^= (uint8_t)(1u << (fate >> 5)); /* one bit: a sum of 16-bit words always sees it */
         break;
+    case 6:
+        mark(frame.data, frame.len);
+        break;
     default:
         break;
     }
@@ -147,15 +169,18 @@ void pair_starve(struct pair *pair, int side, struct input *in)
     alloc_refuse(how >> 4, how & 4 ? 1 : how & 8 ? UINT32_MAX : 0);
 }
 
-static void open_side(struct pair *pair, int index, bool small)
+static void open_side(struct pair *pair, int index, uint8_t mode)
 {
     struct pair_side *side = &pair->sides[index];
     struct gd_config config = {.seed = {[0] = (uint8_t)index}};
-    struct gd_addr own = frame_v4((uint8_t)(OURS + index)), witness = frame_v4((uint8_t)(WITNESS + 128 * index));
+    struct gd_addr own = frame_v4((uint8_t)(OURS + index)), own6 = frame_global(own.b[15]),
+                   witness = frame_v4((uint8_t)(WITNESS + 128 * index));
     uint8_t mac[6];
     int ifindex;
 
-    if (small)
+    config.ecn = mode & HOST_ECN ? GD_ECN_ASK : 0;
+    config.syn_cookies = mode & HOST_COOKIES ? GD_COOKIES_ALWAYS : 0;
+    if (mode & HOST_SMALL)
         config.buffer_cap = 128 << 10, config.syn_cap = 2, config.time_wait_cap = 2;
     side->pair = pair;
     HOST_CHECK(gd_stack_new(&config, pair->now, &side->stack) == 0);
@@ -165,6 +190,8 @@ static void open_side(struct pair *pair, int index, bool small)
     HOST_CHECK(ifindex > 0);
     HOST_CHECK(gd_stack_add_address(side->stack, ifindex, own.b, 24) == 0);
     HOST_CHECK(gd_stack_add_address(side->stack, ifindex, witness.b, 24) == 0);
+    if (mode & PAIR_V6)
+        HOST_CHECK(gd_stack_add_address(side->stack, ifindex, own6.b, 64) == 0);
     frame_mac(mac, (uint8_t)(OURS + !index));
     witness = frame_v4((uint8_t)(WITNESS + 128 * !index));
     HOST_CHECK(gd_stack_set_neighbour(side->stack, ifindex, witness.b, mac) == 0);
@@ -187,17 +214,28 @@ static void open_witness(struct pair *pair)
     gd_sock_close(listener);
 }
 
-void pair_open(struct pair *pair, bool small, bool forge)
+struct gd_addr pair_addr(const struct pair *pair, int side)
+{
+    return pair->v6 ? frame_global((uint8_t)(OURS + side)) : frame_v4((uint8_t)(OURS + side));
+}
+
+void pair_open(struct pair *pair, uint8_t mode)
 {
     memset(pair, 0, sizeof *pair);
     HOST_CHECK(alloc_blocks() == 0);
     alloc_refuse(0, 0);
     pair->now = 1000 * HOST_S;
-    pair->forge = forge;
-    open_side(pair, 0, small);
-    open_side(pair, 1, small);
+    pair->forge = (mode & PAIR_FORGE) != 0;
+    pair->v6 = (mode & PAIR_V6) != 0;
+    open_side(pair, 0, mode);
+    open_side(pair, 1, mode);
     open_witness(pair);
     release(pair); /* the announcements */
+    poll_both(pair);
+    if (!pair->v6)
+        return;
+    pair_advance(pair, 3 * HOST_S); /* duplicate address detection */
+    release(pair);
     poll_both(pair);
 }
 

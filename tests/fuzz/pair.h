@@ -1,8 +1,8 @@
 /* Two stacks and the wire between them, which does to each frame what the input says.
  * Called by fuzz_wire.c; calls the engine, box.c, alloc.c.
  *
- *     stack 0 ─► box ─► queue 0 ─► pair_deliver: pass, lose, double, hold back, cut, flip ─► box ─► stack 1
- *     stack 1 ─► box ─► queue 1 ─► ...                                                           └► stack 0
+ *     stack 0 ─► box ─► queue 0 ─► pair_deliver: pass, lose, double, hold back, cut, flip, mark ─► box ─► stack 1
+ *     stack 1 ─► box ─► queue 1 ─► ...                                                                 └► stack 0
  *
  * Stream bytes are those of pattern(): each received byte is compared with its place in what the other end sent.
  */
@@ -37,10 +37,18 @@ struct pair_side {
 struct pair {
     struct pair_side sides[2];
     uint64_t now;
+    bool v6;
     bool forge; /* changed frames get right checksums: streams are not compared */
 };
 
-void pair_open(struct pair *pair, bool small, bool forge);
+/* mode: HOST_SMALL, HOST_ECN, HOST_COOKIES of both sides, and these */
+enum {
+    PAIR_FORGE = 4,
+    PAIR_V6 = 64, /* the connections are IPv6's */
+};
+void pair_open(struct pair *pair, uint8_t mode);
+/* The address of that side, of the family that the input connects by. */
+struct gd_addr pair_addr(const struct pair *pair, int side);
 void pair_close(struct pair *pair, bool abort_all);
 void pair_call(struct pair *pair, int side, struct input *in);
 /* What becomes of the next frame of that side's queue. */

@@ -27,32 +27,42 @@ static struct pair_sock *free_place(struct pair_side *side)
     return NULL;
 }
 
+static int domain(const struct pair_side *side)
+{
+    return side->pair->v6 ? AF_INET6 : AF_INET;
+}
+
+static void bind_any(const struct pair_side *side, struct gd_sock *sock, uint16_t port)
+{
+    static const uint8_t any[16] = {[10] = 0xff, [11] = 0xff}, any6[16];
+
+    gd_sock_bind(sock, side->pair->v6 ? any6 : any, port);
+}
+
 static void open_listener(struct pair_side *side)
 {
-    static const uint8_t any[16] = {[10] = 0xff, [11] = 0xff};
     struct pair_sock *place = free_place(side);
 
-    if (!place || gd_sock_new(side->stack, AF_INET, SOCK_STREAM, &place->sock) != 0)
+    if (!place || gd_sock_new(side->stack, domain(side), SOCK_STREAM, &place->sock) != 0)
         return;
-    gd_sock_bind(place->sock, any, PORT);
+    bind_any(side, place->sock, PORT);
     gd_sock_listen(place->sock, 2);
 }
 
 static void open_datagram(struct pair_side *side)
 {
-    static const uint8_t any[16] = {[10] = 0xff, [11] = 0xff};
     struct pair_sock *place = free_place(side);
 
-    if (place && gd_sock_new(side->stack, AF_INET, SOCK_DGRAM, &place->sock) == 0)
-        gd_sock_bind(place->sock, any, PORT_DATAGRAM);
+    if (place && gd_sock_new(side->stack, domain(side), SOCK_DGRAM, &place->sock) == 0)
+        bind_any(side, place->sock, PORT_DATAGRAM);
 }
 
 static void open_connection(struct pair_side *side, int other)
 {
-    struct gd_addr to = frame_v4((uint8_t)(OURS + other));
+    struct gd_addr to = pair_addr(side->pair, other);
     struct pair_sock *place = free_place(side);
 
-    if (!place || gd_sock_new(side->stack, AF_INET, SOCK_STREAM, &place->sock) != 0)
+    if (!place || gd_sock_new(side->stack, domain(side), SOCK_STREAM, &place->sock) != 0)
         return;
     gd_sock_connect(place->sock, to.b, PORT);
     place->stream = true;
@@ -69,9 +79,9 @@ static void accept_one(struct pair_side *side, struct pair_sock *listener)
     place->sent = place->received = 0;
 }
 
-static void send_some(struct pair_sock *place, struct input *in, int other)
+static void send_some(const struct pair *pair, struct pair_sock *place, struct input *in, int other)
 {
-    struct gd_addr to = frame_v4((uint8_t)(OURS + other));
+    struct gd_addr to = pair_addr(pair, other);
     uint32_t len = input_16(in) % CHUNK;
     uint8_t *data = malloc(len);
     int64_t done;
@@ -159,7 +169,7 @@ void pair_call(struct pair *pair, int index, struct input *in)
     if (what == 3)
         accept_one(side, place);
     else if (what <= 7)
-        send_some(place, in, !index);
+        send_some(pair, place, in, !index);
     else if (what <= 11)
         receive(pair, place, input_16(in) % CHUNK);
     else if (what == 12)

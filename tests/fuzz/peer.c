@@ -6,9 +6,6 @@
 
 #include <netinet/in.h>
 
-#define WINDOW 65535
-#define TIME_STEP 7 /* of the timestamps, a segment */
-
 void peer_init(struct peer *peer, uint8_t number, bool v6, uint16_t port, uint16_t their_port)
 {
     /* 3,000 below the wrap: each connection crosses it */
@@ -19,6 +16,9 @@ void peer_init(struct peer *peer, uint8_t number, bool v6, uint16_t port, uint16
                           .iss = 0u - 3000,
                           .snd_nxt = 0u - 3000,
                           .use_ts = true,
+                          .use_sack = true,
+                          .mss = 1460,
+                          .wscale = 3,
                           .ts = 0u - 100};
 }
 
@@ -56,22 +56,26 @@ uint32_t peer_next(struct peer *peer, uint8_t *frame, uint8_t flags, const uint8
     struct peer_segment segment = {.flags = flags,
                                    .seq = peer->snd_nxt,
                                    .ack = flags & GD_TCP_ACK ? peer->rcv_nxt : 0,
-                                   .window = WINDOW,
+                                   .window = PEER_WINDOW,
                                    .options = {.has_mss = syn,
-                                               .mss = 1460,
+                                               .mss = peer->mss,
                                                .has_wscale = syn,
-                                               .wscale = 3,
-                                               .sack_ok = syn,
+                                               .wscale = peer->wscale,
+                                               .sack_ok = syn && peer->use_sack,
                                                .has_ts = peer->use_ts,
                                                .tsval = peer->ts,
                                                .tsecr = flags & GD_TCP_ACK ? peer->their_ts : 0},
                                    .data = data,
                                    .len = len};
 
-    peer->ts += TIME_STEP;
+    if (syn && peer->ecn) /* RFC 3168 6.1.1 */
+        segment.flags |= flags & GD_TCP_ACK ? GD_TCP_ECE : GD_TCP_ECE | GD_TCP_CWR;
+    peer->ts += PEER_TIME_STEP;
     peer->snd_nxt += len + (syn ? 1 : 0) + ((flags & GD_TCP_FIN) ? 1 : 0);
-    if (flags & GD_TCP_ACK)
+    if (flags & GD_TCP_ACK) {
         peer->unacked = 0;
+        peer->una = peer->rcv_nxt;
+    }
     return peer_write(peer, frame, &segment);
 }
 
@@ -104,7 +108,7 @@ bool peer_hears(struct peer *peer, const uint8_t *frame, uint32_t len)
     }
     if (header.flags & GD_TCP_SYN) {
         peer->heard_syn = true;
-        peer->rcv_nxt = header.seq + 1;
+        peer->una = peer->rcv_nxt = header.seq + 1;
         peer->unacked++;
         return true;
     }

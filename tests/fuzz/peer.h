@@ -6,6 +6,9 @@
 #include "core/util/addr.h"
 #include "core/wire/tcp.h"
 
+#define PEER_WINDOW 65535
+#define PEER_TIME_STEP 7 /* of the timestamps, a segment */
+
 struct peer {
     uint8_t number;          /* of the cast */
     bool v6;
@@ -14,6 +17,10 @@ struct peer {
     uint32_t rcv_nxt;        /* in order so far, their SYN and FIN too */
     bool heard_syn, heard_fin, heard_rst;
     bool use_ts;             /* timestamps on every segment */
+    bool use_sack, ecn;      /* said in its SYN */
+    uint16_t mss;
+    uint8_t wscale;
+    uint32_t una;            /* what it has acknowledged so far */
     uint32_t ts, their_ts;
     uint32_t received;       /* bytes of data, in order */
     uint32_t unacked;        /* segments that took a number, since our last ACK */
