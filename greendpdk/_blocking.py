@@ -1,0 +1,172 @@
+"""The socket class's calls that may block: each is try, wait, try again; _retry is the one place that waits.
+
+Base class of _wrapper.socket; calls _raw.RawSocket's try_ methods for the stack's sockets, and is gevent's own class
+for all others. Several greenlets may wait on one stack socket, first come first served; on a kernel socket gevent
+allows one a direction.
+"""
+
+from __future__ import annotations
+
+import _socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent.socket
+from gevent import _socket3
+from gevent.socket import cancel_wait_ex, timeout_default
+from gevent.socket import timeout as timeout_error
+from gevent.timeout import Timeout
+
+from greendpdk._raw import RawSocket
+from greendpdk._transfer import sendto_arguments, would_block
+from greendpdk._watcher import StackWatcher
+
+_DONTWAIT, _WAITALL = _socket.MSG_DONTWAIT, _socket.MSG_WAITALL
+kernel_socket = _socket3.socket  # gevent's, before any swap
+
+
+class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
+    """What socket.socket does with bytes, and how it waits."""
+
+    _plain = True  # sendall() may go past send(); not in SSLSocket, whose send() encrypts
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    def _wait(self, watcher: Any, timeout_exc: Any = None) -> None:
+        """Wait for one event; behind whoever waits for it already."""
+        if watcher is None:
+            raise cancel_wait_ex()
+        if watcher.callback is None or not isinstance(watcher, StackWatcher):
+            super()._wait(watcher, timeout_exc)
+            return
+        twin = watcher.twin()
+        try:
+            super()._wait(twin, timeout_exc)
+        finally:
+            twin.close()
+
+    def _retry(self, write: bool, flags: int, attempt: Callable[..., Any], *args: Any) -> Any:
+        """Try, wait, try again."""
+        result = attempt(*args)
+        return result if result is not None else self._block(write, flags, attempt, *args)
+
+    def _block(self, write: bool, flags: int, attempt: Callable[..., Any], *args: Any) -> Any:
+        """Wait and try again: the rest of _retry, for calls whose first try was made in place."""
+        result = None
+        while result is None:
+            if self.timeout == 0.0 or flags & _DONTWAIT:
+                raise would_block()
+            self._wait(self._write_event if write else self._read_event)
+            result = attempt(*args)
+        return result
+
+    # -- bytes ------------------------------------------------------------------------------------
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        raw = self._sock
+        if raw.__class__ is not RawSocket:
+            return super().recv(bufsize, flags)  # type: ignore[no-any-return]
+        if flags & _WAITALL:
+            buffer = bytearray(bufsize)
+            return bytes(memoryview(buffer)[: self._recv_all(raw, buffer, bufsize, flags)])
+        data = raw.try_recv(bufsize, flags)
+        return data if data is not None else self._block(False, flags, raw.try_recv, bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        raw = self._sock
+        if raw.__class__ is not RawSocket:
+            return super().recv_into(buffer, nbytes, flags)  # type: ignore[no-any-return]
+        if flags & _WAITALL:
+            return self._recv_all(raw, buffer, nbytes, flags)
+        count = raw.try_recv_into(buffer, nbytes, flags)
+        return count if count is not None else self._block(False, flags, raw.try_recv_into, buffer, nbytes, flags)
+
+    def _recv_all(self, raw: RawSocket, buffer: Any, nbytes: int, flags: int) -> int:
+        view = memoryview(buffer).cast("B")
+        want = nbytes or len(view)
+        stream = raw.type == _socket.SOCK_STREAM and not flags & _socket.MSG_PEEK
+        got = 0
+        while got < want:
+            try:
+                count = self._retry(False, flags, raw.try_recv_into, view[got:want], 0, flags & ~_WAITALL)
+            except OSError:
+                if got:
+                    break
+                raise
+            got += count
+            if not count or not stream:
+                break
+        return got
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        return self._receive("recvfrom", flags, bufsize, flags)  # type: ignore[no-any-return]
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        return self._receive("recvfrom_into", flags, buffer, nbytes, flags)  # type: ignore[no-any-return]
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
+        return self._receive("recvmsg", flags, bufsize, ancbufsize, flags)
+
+    def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> Any:
+        return self._receive("recvmsg_into", flags, list(buffers), ancbufsize, flags)
+
+    def _receive(self, name: str, flags: int, *args: Any) -> Any:
+        raw = self._sock
+        if raw.__class__ is not RawSocket:
+            return getattr(super(), name)(*args)
+        return self._retry(False, flags, getattr(raw, f"try_{name}"), *args)
+
+    def send(self, data: Any, flags: int = 0, timeout: Any = timeout_default) -> int:
+        raw = self._sock
+        if raw.__class__ is not RawSocket:
+            return super().send(data, flags, timeout)  # type: ignore[no-any-return]
+        count = raw.try_send(data, flags)
+        return count if count is not None else self._block(True, flags, raw.try_send, data, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        raw = self._sock
+        if raw.__class__ is not RawSocket or not self._plain:
+            return super().sendall(data, flags)  # type: ignore[no-any-return]
+        sent = raw.try_send(data, flags)
+        size = len(data) if data.__class__ is bytes else memoryview(data).nbytes
+        if sent != size:
+            self._send_rest(raw, memoryview(data).cast("B"), sent or 0, flags)
+        return None
+
+    def _send_rest(self, raw: RawSocket, view: memoryview, sent: int, flags: int) -> None:
+        """Send what is left; the timeout is for all of it, as in CPython's sendall."""
+        limit = self.timeout
+        end = None if limit is None else time.monotonic() + limit
+        while sent < len(view):
+            count = raw.try_send(view[sent:], flags)
+            if count is not None:
+                sent += count
+                continue
+            if limit == 0.0 or flags & _DONTWAIT:
+                raise would_block()
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                raise timeout_error("timed out")
+            with Timeout._start_new_or_dummy(left, timeout_error("timed out")):
+                gevent.socket.wait(self._writer(), hub=self.hub)
+
+    def _writer(self) -> Any:
+        """Give a watcher that nobody else waits on."""
+        watcher = self._write_event
+        if watcher is None:
+            raise cancel_wait_ex()
+        return watcher if watcher.callback is None else watcher.twin()
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        raw = self._sock
+        if raw.__class__ is not RawSocket:
+            return super().sendto(data, *rest)  # type: ignore[no-any-return]
+        flags, address = sendto_arguments(rest)
+        return self._retry(True, flags, raw.try_sendto, data, flags, address)  # type: ignore[no-any-return]
+
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
+        raw = self._sock
+        if raw.__class__ is not RawSocket:
+            return super().sendmsg(buffers, ancdata, flags, address)  # type: ignore[no-any-return]
+        return self._retry(True, flags, raw.try_sendmsg, list(buffers), ancdata, flags, address)  # type: ignore[no-any-return]

@@ -1,0 +1,63 @@
+"""Whose a new socket is: made by family and type, found by its number, refused in the wrong thread, dead after fork.
+
+Called by _wrapper.py; calls _fds.py, _stack.py and makes _raw.RawSocket.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+from typing import Any
+
+from greendpdk import _fds, _stack
+from greendpdk._address import parse
+from greendpdk._endpoint import Endpoint, get_ident, wrong_thread
+from greendpdk._raw import RawSocket
+from greendpdk._route import reaches
+
+_INET = (_socket.AF_INET, _socket.AF_INET6)
+_PROTOS = {_socket.SOCK_STREAM: (0, _socket.IPPROTO_TCP), _socket.SOCK_DGRAM: (0, _socket.IPPROTO_UDP)}
+_TYPE_FLAGS = _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
+_in_child = False
+
+
+def raw_for(family: int, kind: int, proto: int, fileno: Any) -> RawSocket | None:
+    """Make or find the raw socket; None: it is the kernel's, and gevent's constructor does it."""
+    if fileno.__class__ is RawSocket:
+        return fileno if not fileno._closed else RawSocket(fileno.end)
+    if fileno is not None:
+        end = _fds.adopt(fileno) if isinstance(fileno, int) else None
+        return None if end is None else RawSocket(end, fileno)
+    family = _socket.AF_INET if family == -1 else int(family)
+    kind = _socket.SOCK_STREAM if kind == -1 else int(kind) & ~_TYPE_FLAGS
+    proto = max(proto, 0)
+    if family not in _INET or proto not in _PROTOS.get(kind, ()):
+        return None
+    if _in_child and _stack.running() is None:
+        return None
+    stack = _stack.current()
+    if stack.dead or get_ident() != stack.thread:
+        return None  # a child of fork, or another native thread: connect refuses what is the stack's
+    return RawSocket(Endpoint(stack, family, kind, proto))
+
+
+def refuse_foreign_thread(raw: Any, address: Any) -> None:
+    """Raise in a thread that cannot use the stack, rather than go past it through the kernel."""
+    stack = _stack.running()
+    if stack is None or stack.dead or get_ident() == stack.thread or raw.family not in _INET:
+        return
+    if reaches(stack, parse(raw.family, address, "connect")[0]):
+        wrong_thread()
+
+
+def _after_fork_in_child() -> None:
+    global _in_child
+    _in_child = True
+    stack = _stack.running()
+    if stack is not None:
+        stack.dead = True
+        for end in list(stack.sockets.values()):
+            end.c = None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
