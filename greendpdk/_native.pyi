@@ -16,6 +16,7 @@ class _Lib:
     GD_RDHUP: Final = 4
     GD_HUP: Final = 8
     GD_ERR: Final = 16
+    GD_PRI: Final = 32
     GD_ADDRESS_TENTATIVE: Final = 1
     GD_ADDRESS_DUPLICATE: Final = 2
     GD_ADDRESS_DEPRECATED: Final = 4

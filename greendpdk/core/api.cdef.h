@@ -14,6 +14,7 @@ enum {
     GD_RDHUP = 4, /* the peer has sent FIN, or shutdown(SHUT_RD) */
     GD_HUP = 8,   /* both directions are shut */
     GD_ERR = 16,  /* SO_ERROR is set */
+    GD_PRI = 32,  /* an urgent byte is here and not read yet: POLLPRI, select's exceptional set (tcp(7)) */
 };
 
 /* -- ECN (RFC 3168), as Linux's net.ipv4.tcp_ecn ------------------------------------------- */
