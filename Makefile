@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 # More words for pytest and for the fuzzers: make test PYTEST="-k memif"
 PYTEST ?=
 FUZZ ?=
+# make stdlib MODULES="test_socket test_ssl" K=testRecv; BASELINE=1 measures plain CPython and stock gevent too.
+MODULES ?=
+K ?=
+BASELINE ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test oracle lint type asan fuzz table bench clean
+.PHONY: help venv build demo test stdlib oracle lint type asan fuzz table bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +33,9 @@ demo: build ## show unmodified apps over DPDK, in a network namespace of its own
 
 test: build ## run all tests
 	@$(BIN)/python -m pytest $(PYTEST)
+
+stdlib: build ## run CPython's and gevent's own socket tests over the stack's loopback (MODULES=, K=, BASELINE=1)
+	@$(BIN)/python tests/stdlib/run.py $(if $(BASELINE),--baseline) $(if $(K),-k $(K)) $(MODULES)
 
 oracle: build ## play the .pkt scripts against Linux as well (root; minutes)
 	@$(BIN)/python -m pytest tests/tcp --oracle -m oracle $(PYTEST)

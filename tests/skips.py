@@ -49,7 +49,10 @@ def _installed() -> bool:
 
 
 def _package(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package that it would be in
+        return False
 
 
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
@@ -65,6 +68,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "nft": (lambda: shutil.which("nft") is not None, "apt install nftables"),
     "bbr": (_bbr, "the kernel has no BBR (modprobe tcp_bbr)"),
     "speed": (lambda: os.environ.get("GREENDPDK_SANITIZE", "") != "1", "gigabits take the sanitizers' build minutes"),
+    "stdlib-tests": (lambda: _package("test.test_socket"), "the interpreter comes without its tests (apt install "
+                     "libpython3.11-testsuite)"),
     "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),
