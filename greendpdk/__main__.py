@@ -32,6 +32,8 @@ _SETTINGS = (
     ("memory", "MB", "memory for DPDK (default: 128)"),
     ("lcore", "CPU", "the CPU that the thread is bound to (default: none, it keeps its affinity)"),
     ("eal-args", "WORDS", "more arguments for rte_eal_init"),
+    ("telemetry", "auto|on|off", "DPDK's telemetry, which `greendpdk ss` and others ask: where DPDK runs, or started "
+     "for it, or not (default: auto)"),
 )
 _NEEDS = {
     "gevent": "python -m pip install 'gevent>=24.10'",

@@ -42,6 +42,7 @@ class Settings:
     memory: int
     lcore: int | None
     eal_args: tuple[str, ...]
+    telemetry: str
     tap_address: tuple[tuple[ports.Interface, ...], ...]
 
     @property
@@ -58,6 +59,7 @@ _DEFAULTS = {
     "ecn": "answer",
     "hugepages": "off",
     "memory": "128",
+    "telemetry": "auto",
 }
 
 
@@ -189,5 +191,6 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "memory": _number(16, 1 << 20, "a number of megabytes"),
     "lcore": _lcore,
     "eal_args": _words,
+    "telemetry": _choice("auto", "on", "off"),
     "tap_address": ports.tap_address,
 }

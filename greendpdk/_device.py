@@ -15,6 +15,7 @@ import shlex
 import socket
 import stat
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def _run_eal(settings: Settings) -> None:
         raise RuntimeError(f"DPDK cannot be started twice in a process, and failed the first time: {_eal_failed}")
     words = _eal_words(settings)
     argv = [ffi.new("char[]", word.encode()) for word in ("greendpdk", *words)]
-    result = lib.gd_eal_init(len(argv), ffi.new("char *[]", argv))
+    with _runtime_directory():
+        result = lib.gd_eal_init(len(argv), ffi.new("char *[]", argv))
     if result >= 0:
         return
     # Among its usage text are the lines that matter.
@@ -82,11 +84,43 @@ def _run_eal(settings: Settings) -> None:
 
 def _eal_words(settings: Settings) -> list[str]:
     # One lcore, so that EAL starts no worker threads; which CPU it names is without effect, as we take it back.
-    words = ["-m", str(settings.memory), "--lcores", f"0@{min(os.sched_getaffinity(0))}", "--no-telemetry"]
+    words = ["-m", str(settings.memory), "--lcores", f"0@{min(os.sched_getaffinity(0))}"]
+    words += ["--no-telemetry"] if settings.telemetry == "off" else []
     words += ["--in-memory"] if settings.hugepages else ["--no-huge", "--no-shconf"]
     # With PCI on, EAL would take every NIC that it finds: an address that no NIC has allows none until it is asked for.
     words += ["-a", "0000:00:00.0"] if settings.pci else ["--no-pci"]
     return [*words, "--file-prefix", f"greendpdk-{os.getpid()}", *settings.eal_args]
+
+
+@contextlib.contextmanager
+def _runtime_directory() -> Iterator[None]:
+    """Give EAL a place for telemetry's socket where its own choice is nobody's to write, or everybody's.
+
+    Root in a user namespace cannot write to /var/run; a user without XDG_RUNTIME_DIR would share /tmp/dpdk with all
+    others, and only the first of them could use it.
+    """
+    names = ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR") if os.geteuid() else ("RUNTIME_DIRECTORY",)
+    if any(os.environ.get(name) for name in names) or (not os.geteuid() and os.access("/var/run", os.W_OK)):
+        yield
+        return
+    place = runtime_directory()
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(place, 0o700)
+    found = os.lstat(place)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        yield  # somebody else made it: no place for a socket that only we may use
+        return
+    os.environ["RUNTIME_DIRECTORY"] = place
+    try:
+        yield
+    finally:
+        del os.environ["RUNTIME_DIRECTORY"]
+
+
+def runtime_directory() -> str:
+    """Return where telemetry's sockets are made if EAL has no better place for this user."""
+    inside, outside, _ = map(int, Path("/proc/self/uid_map").read_text().split()[:3])  # user_namespaces(7)
+    return f"/tmp/greendpdk-{os.geteuid() - inside + outside}"
 
 
 def open_port(devargs: str, settings: Settings, first: bool) -> Any:

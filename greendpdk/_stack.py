@@ -1,7 +1,7 @@
 """The handle on one C stack, and the one that this process runs: start, stop, who may use it.
 
-Called by the package itself, __main__.py, monkey/, socket.py, pytest_plugin.py; calls the engine, _device.py and
-loop.Poller.
+Called by the package itself, __main__.py, monkey/, socket.py, pytest_plugin.py; calls the engine, _device.py,
+loop.Poller and _telemetry.py.
 
     start ──► stack and ports made ──► poller runs ──► stop: FINs and data out (bounded) ──► RST for the rest ──► freed
                                           │
@@ -43,6 +43,7 @@ class Stack:
     sockets: dict[int, Any] = field(default_factory=dict)  # filled and emptied by the sockets themselves
     dead: bool = False
     poller: Any = None
+    telemetry: Any = None  # _telemetry.Telemetry, where it is on
     device_fds: list[tuple[int, str]] = field(default_factory=list)
     cpus: set[int] | None = None  # where the thread may run again after stop, if `lcore` bound it
 
@@ -103,11 +104,15 @@ def start(**settings: Any) -> Stack:
         return _running
     loaded = _config.load(**settings)
     stack = _make(loaded)
+    from greendpdk._telemetry import Telemetry
     from greendpdk.loop import Poller
 
     try:
         stack.poller = Poller(stack)
         stack.poller.start()
+        if loaded.telemetry == "on" or (loaded.devices and loaded.telemetry == "auto"):
+            stack.telemetry = Telemetry(stack)
+            stack.telemetry.start(stack.poller.hub)
     except BaseException:
         _free(stack)
         raise
@@ -134,7 +139,7 @@ def _make(settings: _config.Settings) -> Stack:
     check(lib.gd_stack_new(config, lib.gd_live_now(), out))
     stack = Stack(out[0], settings)
     try:
-        if settings.devices:
+        if settings.devices or settings.telemetry == "on":
             _device.start_eal(settings)
         for number in range(len(settings.devices)):
             stack.ports.append(_add_port(stack, number))
@@ -196,6 +201,8 @@ def _finish(stack: Stack, timeout: float) -> None:
         if end.c is not None:
             lib.gd_sock_shutdown(end.c, socket.SHUT_WR)
     stack.poller.flush(timeout)
+    if stack.telemetry is not None:
+        stack.telemetry.stop()
     stack.poller.stop()
     lib.gd_stack_abort_all(stack.c)
     lib.gd_stack_poll(stack.c, lib.gd_live_now())

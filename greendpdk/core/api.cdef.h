@@ -142,6 +142,33 @@ int gd_stack_port_counters(struct gd_stack *stack, int ifindex, uint64_t *four);
 uint64_t gd_stack_buffer_bytes(struct gd_stack *stack);
 int gd_stack_sockets(struct gd_stack *stack);
 
+/* -- what there is, for who looks in --------------------------------------------------------- */
+enum {
+    GD_LISTED_SOCKET,    /* an application has a handle on it */
+    GD_LISTED_ORPHAN,    /* closed by its application, not yet through */
+    GD_LISTED_HALF_OPEN, /* a listener's, before the handshake's last ACK */
+    GD_LISTED_TIME_WAIT,
+};
+enum { GD_TIMER_OFF, GD_TIMER_ON, GD_TIMER_KEEPALIVE, GD_TIMER_TIME_WAIT, GD_TIMER_PERSIST }; /* as ss(8) names them */
+struct gd_listed {
+    uint8_t local[16], remote[16];
+    uint16_t local_port, remote_port;
+    uint8_t proto;       /* IPPROTO_TCP, IPPROTO_UDP */
+    uint8_t state;       /* include/net/tcp_states.h; of a datagram socket: 1 connected, 7 not */
+    uint8_t what;        /* GD_LISTED_ */
+    uint8_t timer;       /* GD_TIMER_ */
+    uint32_t id;         /* of gd_sock_id; 0: no socket yet, or no more */
+    uint32_t recv_queue; /* bytes unread; a listener: connections that wait for accept */
+    uint32_t send_queue; /* bytes (and a FIN) unacknowledged; a listener: its backlog */
+    uint32_t retries;    /* time-outs or probes in a row */
+    uint64_t timer_ns;   /* until the timer is due */
+};
+/* Fills in up to max (16 and more: a bucket of the tables must fit in). *cursor: 0 to begin, 0 again when that was all. Between two calls sockets may come and
+ * go: one that stays is shown at least once. Returns the count. */
+int gd_stack_list(struct gd_stack *stack, uint64_t *cursor, struct gd_listed *out, int max);
+/* TCP_INFO (248 bytes) of a connection by its id, and the name of its congestion control (16 bytes). 0, -ENOENT. */
+int gd_stack_tcp_info(struct gd_stack *stack, uint32_t id, void *info, char *congestion);
+
 /* -- the live loop: the same with the real clock (CLOCK_MONOTONIC) -------------------------- */
 /* Polls until there is an event or spin_ns have passed. Returns the count of pairs; *next_in_ns is
  * the time to the next deadline (INT64_MAX: none; <= 0: poll again at once); *frames counts frames

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from greendpdk._native import lib
+from greendpdk._tcp_info import TcpInfo, tcp_info
 from greendpdk.testing._constants import constant, sockaddr
 from greendpdk.testing._flow import pattern
 from greendpdk.testing._lines import Call, Ellipsis_, Expr, Name, Statement, StructValue
 from greendpdk.testing.clock import MS, NEVER
 from greendpdk.testing.endpoint import Address, Endpoint
-from greendpdk.testing.tcp_info import TcpInfo, tcp_info
 
 if TYPE_CHECKING:
     from greendpdk.testing._player import Player

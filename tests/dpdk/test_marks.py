@@ -11,7 +11,7 @@ import workers
 from netns import Namespace
 from peer import Side
 
-from greendpdk.testing.tcp_info import SIZE, TcpInfo
+from greendpdk._tcp_info import SIZE, TcpInfo
 
 pytestmark = [pytest.mark.needs("tap"), pytest.mark.needs("nft")]
 STACK, KERNEL = "198.18.0.2", "198.18.0.1"  # as in conftest.py

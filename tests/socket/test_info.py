@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from greendpdk import fcntl
-from greendpdk.testing.tcp_info import tcp_info
+from greendpdk._tcp_info import tcp_info
 
 SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK = 0x541B, 0x5411, 0x894B, 0x8905
 

@@ -18,7 +18,7 @@ def test_defaults_are_net_tap_between_two_test_addresses() -> None:
     assert load({}) == Settings(
         vdev=("net_tap0",), pci=(), address=((ip("198.18.0.2/24"),),), gateway=((),), routes=(), mtu=None,
         mac=None, dns=(), loopback="kernel", poll="adaptive", ecn="answer", hugepages=False, memory=128, lcore=None,
-        eal_args=(), tap_address=((ip("198.18.0.1/24"),),))  # fmt: skip
+        eal_args=(), telemetry="auto", tap_address=((ip("198.18.0.1/24"),),))  # fmt: skip
 
 
 CPU = min(os.sched_getaffinity(0))
@@ -47,6 +47,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("dns", "192.0.2.53,2001:db8::53", ("192.0.2.53", "2001:db8::53")),
     ("loopback", "stack", "stack"),
     ("poll", "busy", "busy"),
+    ("telemetry", "off", "off"),
     ("ecn", "ask", "ask"),
     ("hugepages", "on", True),
     ("hugepages", False, False),
@@ -167,6 +168,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"loopback": "both"}, "loopback", "kernel, stack"),
     ({"poll": "lazy"}, "poll", "adaptive, busy"),
     ({"ecn": "1"}, "ecn", "answer, ask, off"),
+    ({"telemetry": "1"}, "telemetry", "auto, on, off"),
     ({"hugepages": "yes"}, "hugepages", "off, on"),
     ({"memory": "1"}, "memory", "from 16 to"),
     ({"lcore": "-1"}, "lcore", "the number of a CPU"),

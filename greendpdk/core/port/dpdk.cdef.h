@@ -26,3 +26,20 @@ int gd_dpdk_kernel_ifindex(struct gd_port *port);
 int gd_dpdk_stats(struct gd_port *port, uint64_t *eight);
 /* 1 if the link is up. */
 int gd_dpdk_link(struct gd_port *port);
+
+/* -- DPDK telemetry, if EAL was started with it ---------------------------------------------- */
+const char *gd_eal_runtime_dir(void); /* where its socket is; static */
+/* From now on questions are answered: an fd that is readable when there is one, the stack's until gd_telemetry_close. -errno. */
+int gd_telemetry_open(void);
+void gd_telemetry_close(void); /* who still waits is told so */
+/* A command ("/greendpdk/…") and what its help shows. 0, -EINVAL, -ENOMEM. For good: there is no way to take one back. */
+int gd_telemetry_register(const char *cmd, const char *help);
+/* Takes a question; the texts hold until gd_telemetry_done, which must follow in any case. 1, or 0: there is none. */
+int gd_telemetry_take(const char **cmd, const char **parameters);
+void gd_telemetry_done(int rc);
+/* The answer is a dictionary. gd_telemetry_item begins one in it, of that name, which takes all that follows (DPDK 22.11 has
+ * no lists of dictionaries, and nothing deeper). Names are of [A-Za-z0-9_/], texts shorter than 128 bytes, 256 entries in a
+ * dictionary; 16,384 bytes of JSON in all: DPDK leaves out what is more without a word. 0, -ENOSPC, -EINVAL, -E2BIG, -ENOMEM. */
+int gd_telemetry_item(const char *name);
+int gd_telemetry_text(const char *name, const char *value);
+int gd_telemetry_number(const char *name, uint64_t value);

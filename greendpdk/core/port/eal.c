@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@
 static FILE *log_stream;
 static char log_text[LOG_KEEP]; /* written under the stream's lock */
 static size_t log_len;
+static pid_t owner;
+static char telemetry_socket[4096], spare[4096];
 
 static ssize_t log_write(void *cookie, const char *text, size_t size)
 {
@@ -51,6 +54,11 @@ const char *gd_eal_log(void)
     return copy;
 }
 
+const char *gd_eal_runtime_dir(void)
+{
+    return rte_eal_get_runtime_dir();
+}
+
 const char *gd_eal_version(void)
 {
     return rte_version();
@@ -70,6 +78,28 @@ static int init_quietly(int argc, char **argv)
     return result;
 }
 
+/* At exit, after EAL's own handlers: its runtime directory goes too. They remove telemetry's socket even in a forked child
+ * that ends by exit(3), so there it is put back under its name: `spare` is a second one. */
+static void leave(void)
+{
+    if (getpid() != owner) {
+        (void)!link(spare, telemetry_socket);
+        return;
+    }
+    (void)unlink(spare);
+    (void)rmdir(rte_eal_get_runtime_dir());
+}
+
+static void keep_socket(void)
+{
+    const char *dir = rte_eal_get_runtime_dir();
+
+    snprintf(telemetry_socket, sizeof telemetry_socket, "%s/dpdk_telemetry.v2", dir);
+    snprintf(spare, sizeof spare, "%s/.spare", dir);
+    if (link(telemetry_socket, spare) < 0)
+        (void)rmdir(dir); /* empty, as we share nothing; else EAL leaves one for each process */
+}
+
 int gd_eal_init(int argc, char **argv)
 {
     cpu_set_t cpus;
@@ -80,6 +110,8 @@ int gd_eal_init(int argc, char **argv)
         log_stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = log_write});
     if (!log_stream)
         return -ENOMEM;
+    owner = getpid();
+    atexit(leave); /* before EAL's handlers are registered: after they have run */
     setvbuf(log_stream, NULL, _IOLBF, 0);
     rte_openlog_stream(log_stream);
 
@@ -93,7 +125,7 @@ int gd_eal_init(int argc, char **argv)
     result = init_quietly(argc, argv);
     pthread_sigmask(SIG_SETMASK, &signals, NULL);
     pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
-    (void)rmdir(rte_eal_get_runtime_dir()); /* empty, as we share nothing; else EAL leaves one for each process */
+    keep_socket();
     if (result >= 0)
         return 0;
     return rte_errno > 0 ? -rte_errno : -EIO;

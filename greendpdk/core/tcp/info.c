@@ -77,25 +77,6 @@ void gd_tally_doing(struct gd_tcb *tcb, enum gd_doing doing, uint64_t now)
     tally->doing_since = now;
 }
 
-/* include/net/tcp_states.h */
-static uint8_t linux_state(enum gd_tcp_state state)
-{
-    static const struct {
-        enum gd_tcp_state ours;
-        uint8_t theirs;
-    } table[] = {
-        {GD_ESTABLISHED, 1}, {GD_SYN_SENT, 2},   {GD_SYN_RECEIVED, 3}, {GD_FIN_WAIT_1, 4}, {GD_FIN_WAIT_2, 5},
-        {GD_TIME_WAIT, 6},   {GD_CLOSED, 7},     {GD_CLOSE_WAIT, 8},   {GD_LAST_ACK, 9},   {GD_LISTEN, 10},
-        {GD_CLOSING, 11},
-    };
-    uint8_t found = 7;
-
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (table[i].ours == state)
-            found = table[i].theirs;
-    return found;
-}
-
 /* enum tcp_ca_state: open, disorder, CWR, recovery, loss */
 static uint8_t linux_recovery(const struct gd_tcb *tcb)
 {
@@ -206,7 +187,7 @@ void gd_tcp_info(const struct gd_tcb *tcb, struct gd_tcp_info *info)
     uint32_t flight = tcb->snd_nxt - gd_tcp_snd_base(tcb);
 
     memset(info, 0, sizeof(*info));
-    info->state = linux_state(tcb->state);
+    info->state = gd_tcp_state_number(tcb->state);
     info->pacing_rate = tcb->rate.pace != 0 ? tcb->rate.pace : UINT64_MAX;
     info->max_pacing_rate = UINT64_MAX;
     info->reordering = DUPTHRESH;

@@ -256,6 +256,7 @@ static inline uint32_t gd_tcp_now_ms(uint64_t now)
 /* state.c */
 void gd_tcp_become(struct gd_tcb *tcb, enum gd_tcp_state state);
 const char *gd_tcp_state_name(enum gd_tcp_state state);
+uint8_t gd_tcp_state_number(enum gd_tcp_state state); /* include/net/tcp_states.h */
 
 /* open.c, close.c: calls of the user */
 int gd_tcp_new(struct gd_stack *stack, int domain, struct gd_sock **out);

@@ -1,6 +1,6 @@
 """Take TCP_INFO apart: Linux's struct tcp_info, whole or as much of it as a kernel gives.
 
-Called by _calls.py and by tests; calls nothing.
+Called by _telemetry.py, testing/_calls.py and tests; calls nothing.
 """
 
 from __future__ import annotations
