@@ -23,6 +23,7 @@ from greendpdk._transfer import sendto_arguments, would_block
 from greendpdk._watcher import StackWatcher
 
 _DONTWAIT, _WAITALL = _socket.MSG_DONTWAIT, _socket.MSG_WAITALL
+_NEVER_WAITS = (_DONTWAIT | _socket.MSG_OOB, _DONTWAIT)  # to read, to write: urgent data is not waited for
 kernel_socket = _socket3.socket  # gevent's, before any swap
 
 
@@ -55,7 +56,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         """Wait and try again: the rest of _retry, for calls whose first try was made in place."""
         result = None
         while result is None:
-            if self.timeout == 0.0 or flags & _DONTWAIT:
+            if self.timeout == 0.0 or flags & _NEVER_WAITS[write]:
                 raise would_block()
             self._wait(self._write_event if write else self._read_event)
             result = attempt(*args)
@@ -85,7 +86,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
     def _recv_all(self, raw: RawSocket, buffer: Any, nbytes: int, flags: int) -> int:
         view = memoryview(buffer).cast("B")
         want = nbytes or len(view)
-        stream = raw.type == _socket.SOCK_STREAM and not flags & _socket.MSG_PEEK
+        stream = raw.type == _socket.SOCK_STREAM and not flags & (_socket.MSG_PEEK | _socket.MSG_OOB)
         got = 0
         while got < want:
             try:
@@ -95,7 +96,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
                     break
                 raise
             got += count
-            if not count or not stream:
+            if not count or not stream or raw.at_mark():
                 break
         return got
 

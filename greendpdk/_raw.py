@@ -20,6 +20,7 @@ from greendpdk._errors import check
 from greendpdk._native import ffi, lib
 from greendpdk._transfer import EAGAIN, RawTransfer, bad_fd, would_block
 
+SIOCATMARK = 0x8905  # <linux/sockios.h>
 _DEFAULT_BACKLOG = 128  # CPython's listen() without an argument
 
 
@@ -190,6 +191,10 @@ class RawSocket(RawTransfer):
     def unacked(self) -> int:
         """Return the bytes, and the FIN, that the peer has not acknowledged."""
         return 0 if self.end.c is None else int(lib.gd_sock_unacked(self.end.c))
+
+    def at_mark(self) -> bool:
+        """Tell whether the next byte is urgent, or was (sockatmark(3))."""
+        return self.end.c is not None and lib.gd_sock_ioctl(self.end.c, SIOCATMARK) > 0
 
     # -- life -------------------------------------------------------------------------------------
 

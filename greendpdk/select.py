@@ -14,6 +14,7 @@ import gevent.select as _gevent
 from gevent.select import get_fileno
 
 from greendpdk import _fds
+from greendpdk._native import lib
 from greendpdk._watcher import READ_BITS, WRITE_BITS
 
 __implements__ = ["poll", "select"]
@@ -30,9 +31,9 @@ def _select_now(rlist: Sequence[Any], wlist: Sequence[Any], xlist: Sequence[Any]
     """Ask once, without waiting: our fds here, the rest in the kernel."""
     ours_r, theirs_r = _parted(rlist, READ_BITS)
     ours_w, theirs_w = _parted(wlist, WRITE_BITS)
-    _, theirs_x = _parted(xlist, 0)  # urgent data is not kept apart: nothing of ours is ever exceptional
+    ours_x, theirs_x = _parted(xlist, lib.GD_PRI)
     ready_r, ready_w, ready_x = _kernel_select(theirs_r, theirs_w, theirs_x, 0)
-    return ours_r + ready_r, ours_w + ready_w, ready_x
+    return ours_r + ready_r, ours_w + ready_w, ours_x + ready_x
 
 
 def _parted(items: Sequence[Any], bits: int) -> tuple[list[Any], list[Any]]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 Attempt = Callable[[], int]
 T = TypeVar("T")
-POLL_BITS = {"POLLIN": lib.GD_READ, "POLLOUT": lib.GD_WRITE, "POLLRDHUP": lib.GD_RDHUP}
+POLL_BITS = {"POLLIN": lib.GD_READ, "POLLOUT": lib.GD_WRITE, "POLLRDHUP": lib.GD_RDHUP, "POLLPRI": lib.GD_PRI}
+SIOCATMARK = 0x8905
 ALWAYS_BITS = {"POLLERR": lib.GD_ERR, "POLLHUP": lib.GD_HUP}
 
 
@@ -216,7 +217,7 @@ class Calls:
         try:
             return call()
         except BlockingIOError:
-            if file.blocking and not flags & socket.MSG_DONTWAIT:
+            if file.blocking and not flags & (socket.MSG_DONTWAIT | socket.MSG_OOB):
                 raise WouldBlock from None
             raise
 
@@ -249,11 +250,17 @@ class Calls:
 
         def attempt() -> int:
             file = self._file(fd)
-            count, got = self._blocking(file, lambda: file.endpoint.recv_count(constant(size), bits), bits)
             stream = file.endpoint.type == socket.SOCK_STREAM
-            if got != pattern(file.received if stream else 0, len(got)):
+            hole = stream and hole_waits(file.endpoint)
+            at = (file.received if stream else 0) + (file.endpoint.unread if bits & socket.MSG_OOB else int(hole))
+            try:
+                count, got = self._blocking(file, lambda: file.endpoint.recv_count(constant(size), bits), bits)
+            finally:
+                if hole and not file.endpoint.ioctl(SIOCATMARK):
+                    file.received += 1
+            if got != pattern(at, len(got)):
                 raise self.player.error(f"{len(got)} bytes received that nobody has sent")
-            if stream and not bits & socket.MSG_PEEK:
+            if stream and not bits & (socket.MSG_PEEK | socket.MSG_OOB):
                 file.received += count
             return count
 
@@ -366,6 +373,12 @@ class Calls:
 
 class WouldBlock(Exception):
     """The call cannot end yet."""
+
+
+def hole_waits(endpoint: Endpoint) -> bool:
+    """Tell whether the next byte of the stream is an urgent one that recv passes over."""
+    inline = endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
+    return not inline and bool(endpoint.ioctl(SIOCATMARK))
 
 
 def errno_name(error: OSError) -> str:

@@ -25,6 +25,7 @@ MORE = {
     "SIOCATMARK": 0x8905,
     "FIONREAD": 0x541B,
     "POLLIN": 1,
+    "POLLPRI": 2,
     "POLLOUT": 4,
     "POLLERR": 8,
     "POLLHUP": 16,

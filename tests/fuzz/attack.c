@@ -95,6 +95,8 @@ static uint32_t segment(struct host *host, uint8_t *frame, struct input *in)
     segment.ack = number_near(peer->rcv_nxt, in);
     segment.window = input_16(in);
     segment.len = input_16(in) % 1461;
+    if (segment.flags & GD_TCP_URG)
+        segment.urgent = input_16(in);
     how = input_8(in);
     if (how & 1) {
         segment.raw_options = raw;

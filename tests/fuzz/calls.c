@@ -184,7 +184,8 @@ static void call_option(struct gd_sock *sock, struct input *in, bool get)
 static void call_send(struct gd_sock *sock, struct input *in, bool to)
 {
     uint32_t len = input_16(in) % CALL_MAX;
-    int flags = input_below(in, 4) == 0 ? MSG_MORE : MSG_DONTWAIT;
+    static const int choice[] = {MSG_MORE, MSG_DONTWAIT, 0, MSG_OOB};
+    int flags = choice[input_below(in, 4)];
     uint8_t *data = block(len, 0x5a);
 
     if (to) {
@@ -199,7 +200,7 @@ static void call_send(struct gd_sock *sock, struct input *in, bool to)
 
 static void call_recv(struct gd_sock *sock, struct input *in, bool from)
 {
-    static const int flags[] = {0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
+    static const int flags[] = {0, MSG_PEEK, MSG_TRUNC, MSG_OOB};
     uint32_t len = input_16(in) % CALL_MAX;
     int flag = flags[input_below(in, 4)], msg_flags;
     uint8_t *data = block(len, 0), addr[16];

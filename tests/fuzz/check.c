@@ -41,6 +41,14 @@ static void check_numbers(const struct gd_tcb *tcb)
     HOST_CHECK(tcb->rto >= GD_TCP_RTO_MIN && tcb->rto <= GD_TCP_RTO_MAX);
 }
 
+/* Nobody has read past a mark that stands, and a mark of ours is at a byte that is written and not acknowledged. */
+static void check_urgent(const struct gd_tcb *tcb)
+{
+    HOST_CHECK(tcb->urgent_in == GD_URGENT_NONE || gd_seq_ge(tcb->rcv_up, gd_tcp_read_seq(tcb)));
+    HOST_CHECK(!tcb->urgent_out || (gd_seq_gt(tcb->snd_up, tcb->snd_una) &&
+                                    gd_seq_le(tcb->snd_up, gd_tcp_snd_base(tcb) + tcb->snd.len)));
+}
+
 /* The wheel holds the first deadline, or an earlier time. */
 static void check_timers(const struct gd_tcb *tcb)
 {
@@ -89,6 +97,7 @@ void host_check_sockets(const struct gd_stack *stack)
             continue;
         }
         check_numbers(tcb);
+        check_urgent(tcb);
         check_flight(tcb);
         check_timers(tcb);
         check_progress(tcb);

@@ -30,6 +30,7 @@ uint32_t peer_write(const struct peer *peer, uint8_t *frame, const struct peer_s
                                    .ack = segment->ack,
                                    .flags = segment->flags,
                                    .window = segment->window,
+                                   .urgent = segment->urgent,
                                    .options = segment->options};
     struct gd_addr src = frame_global(peer->number), dst = frame_global(OURS);
     uint32_t options = segment->raw_options ? segment->raw_len : gd_tcp_options_len(&header.options);

@@ -31,7 +31,7 @@ void peer_init(struct peer *peer, uint8_t number, bool v6, uint16_t port, uint16
 struct peer_segment {
     uint8_t flags;
     uint32_t seq, ack;
-    uint16_t window;
+    uint16_t window, urgent;
     struct gd_tcp_options options;
     const uint8_t *raw_options; /* instead, raw_len bytes, a multiple of 4 */
     uint32_t raw_len;

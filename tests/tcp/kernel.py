@@ -27,7 +27,7 @@ CLONE_NEWNET = 0x40000000
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000  # <linux/if_tun.h>
 SIOCOUTQ, FIONREAD = 0x5411, 0x541B
 POLLRDHUP = 0x2000
-BITS = {select.POLLIN: lib.GD_READ, select.POLLOUT: lib.GD_WRITE, POLLRDHUP: lib.GD_RDHUP,
+BITS = {select.POLLIN: lib.GD_READ, select.POLLPRI: lib.GD_PRI, select.POLLOUT: lib.GD_WRITE, POLLRDHUP: lib.GD_RDHUP,
         select.POLLERR: lib.GD_ERR, select.POLLHUP: lib.GD_HUP}
 STATES = ("", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED",
           "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING")  # by tcpi_state, <net/tcp_states.h>
@@ -83,7 +83,7 @@ class KernelSocket:
     def ready(self) -> int:
         """Return the GD_ bits that poll(2) says."""
         ask = select.poll()
-        ask.register(self.sock, select.POLLIN | select.POLLOUT | POLLRDHUP)
+        ask.register(self.sock, select.POLLIN | select.POLLPRI | select.POLLOUT | POLLRDHUP)
         found = dict(ask.poll(0)).get(self.sock.fileno(), 0)
         return sum(mine for theirs, mine in BITS.items() if found & theirs)
 

@@ -49,7 +49,9 @@ class RawPeer:
         self.host.close()
         lib.gd_port_close(self.far)
 
-    def segment(self, flags: int, seq: int, length: int, ack: int = 1, window: int = 65535) -> None:
+    def segment(
+        self, flags: int, seq: int, length: int, ack: int = 1, window: int = 65535, urgent: int = 0
+    ) -> None:
         """Send a segment whose bytes are the pattern's at seq, and let the stack answer."""
         tcp = Tcp(
             1001,
@@ -58,6 +60,7 @@ class RawPeer:
             (self.their_isn + ack) % WORD if flags & ACK else 0,
             flags,
             window,
+            urgent,
             payload=pattern(seq - 1 + (1 if flags & SYN else 0), length),
         )
         data = build(Frame(MAC_A, MAC_B, Ip(THEIRS, OURS, tcp)))

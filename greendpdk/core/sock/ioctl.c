@@ -15,7 +15,7 @@ static int of_stream(struct gd_sock *sock, uint32_t request)
     bool opening = (tcb->state & (GD_SYN_SENT | GD_SYN_RECEIVED)) != 0;
 
     if (request == SIOCATMARK)
-        return 0; /* no urgent data is kept apart */
+        return gd_urgent_at_mark(tcb) ? 1 : 0;
     if (tcb->state == GD_LISTEN)
         return -EINVAL;
     switch (request) {

@@ -175,12 +175,13 @@ static int get_zero(struct gd_sock *sock, const struct gd_option *option)
     return 0;
 }
 
-/* RFC 6093 6: urgent data stays in line, always. */
+/* At the mark: the urgent byte is one to read now, or no more. */
 static int set_oobinline(struct gd_sock *sock, const struct gd_option *option, int value)
 {
-    (void)sock;
-    (void)option;
-    return value != 0 ? 0 : -EOPNOTSUPP;
+    gd_option_set_flag(sock, option, value);
+    if (sock->type == SOCK_STREAM && gd_tcp_readable(gd_tcb(sock)))
+        gd_sock_wake(sock, GD_READ);
+    return 0;
 }
 
 static int get_one(struct gd_sock *sock, const struct gd_option *option)
@@ -206,7 +207,7 @@ static const struct gd_option table[] = {
     {SOL_SOCKET, SO_SNDLOWAT, .get = get_one},
     {SOL_SOCKET, SO_PRIORITY, GD_ANY, set_priority, gd_option_get_number, GD_AT(priority), .min = 0, .max = 6},
     {SOL_SOCKET, SO_MARK, GD_ANY, .set = set_mark, .get = get_zero},
-    {SOL_SOCKET, SO_OOBINLINE, GD_STREAM, .set = set_oobinline, .get = get_one},
+    {SOL_SOCKET, SO_OOBINLINE, GD_ANY, set_oobinline, gd_option_get_flag, GD_AT(oobinline)},
     {SOL_SOCKET, SO_LINGER, .set_raw = set_linger, .get_raw = get_linger},
 };
 

@@ -1,7 +1,7 @@
 /* Sockets as Python sees them: each call goes to the stream's or the datagram's own; readiness and errors.
  * Called by Python through api.cdef.h, by tcp/ and dgram.c; calls tcp/open.c, close.c, sock/stream.c, dgram.c.
  */
-#include "../tcp/tcp.h"
+#include "../tcp/urgent.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -218,6 +218,8 @@ int64_t gd_sock_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags
     *msg_flags = 0;
     rc = is_stream(sock) ? gd_tcp_recv(sock, data, len, flags)
                          : gd_udp_recvfrom(sock, data, len, flags, &from, msg_flags);
+    if (is_stream(sock) && (flags & MSG_OOB) && rc > 0)
+        *msg_flags = MSG_OOB;
     if (addr != NULL)
         memcpy(addr, from.addr.b, 16);
     if (port != NULL)
@@ -251,7 +253,7 @@ int gd_sock_getpeername(struct gd_sock *sock, uint8_t *addr, uint16_t *port)
 
 int gd_sock_unread(struct gd_sock *sock)
 {
-    return is_stream(sock) ? (int)gd_tcb(sock)->rcv.len : gd_udp_unread(sock);
+    return is_stream(sock) ? (int)gd_urgent_unread(gd_tcb(sock)) : gd_udp_unread(sock);
 }
 
 /* Bytes, and one for a FIN that is not acknowledged. */

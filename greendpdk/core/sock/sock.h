@@ -44,7 +44,7 @@ struct gd_options {
     uint8_t tos, tclass;
     bool nodelay, cork, quickack, keepalive;
     bool linger_on;
-    bool reuseaddr, reuseport, v6only, broadcast;
+    bool reuseaddr, reuseport, v6only, broadcast, oobinline;
     uint8_t pmtudisc[2]; /* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER */
     bool dontfrag;       /* IPV6_DONTFRAG */
     uint32_t mtu;        /* IPV6_MTU: 0, or fragment to no more than this */

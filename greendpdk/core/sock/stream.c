@@ -1,19 +1,17 @@
 /* Bytes in and out of a connection: send(2) and recv(2) on a stream.
  * Called by sock/sock.c; calls sock/buffer.c, and tcp/ through the output list.
  */
+#include "../tcp/urgent.h"
 #include "../tcp/window.h"
 #include "stream.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 
-/* MSG_CONFIRM and friends that change nothing here are let pass as Linux lets them. */
-#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_CONFIRM | MSG_DONTROUTE)
-#define RECV_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK | MSG_WAITALL | MSG_TRUNC)
-
+/* Flags that mean nothing to a stream are let pass, as Linux lets them; Fast Open is as with net.ipv4.tcp_fastopen = 0. */
 static int may_send(struct gd_tcb *tcb, int flags)
 {
-    if (flags & ~SEND_FLAGS)
+    if (flags & MSG_FASTOPEN)
         return -EOPNOTSUPP;
     if (tcb->sock.error != 0)
         return gd_sock_take_error(&tcb->sock);
@@ -40,6 +38,8 @@ int64_t gd_tcp_send(struct gd_sock *sock, const void *data, size_t len, int flag
     taken = gd_buffer_append(&sock->stack->pool, &tcb->snd, data, len < room ? (uint32_t)len : room);
     tcb->more = (flags & MSG_MORE) != 0;
     if (taken > 0) {
+        if (flags & MSG_OOB)
+            gd_urgent_mark(tcb);
         gd_tcp_want_output(tcb);
         return taken;
     }
@@ -61,33 +61,41 @@ static int64_t nothing(struct gd_tcb *tcb)
     return -EAGAIN;
 }
 
-int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
+/* After bytes were taken out: the window may open. */
+static void was_read(struct gd_tcb *tcb, uint32_t count)
 {
-    struct gd_tcb *tcb = gd_tcb(sock);
-    uint32_t count = len < tcb->rcv.len ? (uint32_t)len : tcb->rcv.len;
-
-    if (flags & MSG_OOB)
-        return -EINVAL; /* no urgent data is kept apart: it stands in the stream */
-    if (flags & MSG_ERRQUEUE)
-        return -EAGAIN;
-    if (flags & ~RECV_FLAGS)
-        return -EOPNOTSUPP;
-    if (tcb->rcv.len == 0)
-        return nothing(tcb);
-    if ((flags & MSG_TRUNC) == 0) /* tcp(7): MSG_TRUNC throws the bytes away */
-        gd_buffer_read(&tcb->rcv, 0, data, count);
-    if (flags & MSG_PEEK)
-        return count;
-    gd_buffer_consume(&sock->stack->pool, &tcb->rcv, count, tcb->islands.count > 0);
     tcb->was_read = true;
     if (tcb->small_in == 2 && tcb->ack_later && tcb->rcv.len == 0) { /* Linux's tcp_cleanup_rbuf: its sender may wait for nothing else */
         tcb->ack_now = true;
         gd_tcp_want_output(tcb);
     }
-    gd_tcp_tune_read(tcb, count, sock->stack->now);
+    gd_tcp_tune_read(tcb, count, tcb->sock.stack->now);
     if (gd_tcp_window_update_due(tcb))
         gd_tcp_want_output(tcb);
     else if (gd_tcp_rcv_short(tcb))
         gd_tcp_starve(tcb);
-    return count;
+}
+
+int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
+{
+    struct gd_tcb *tcb = gd_tcb(sock);
+    uint32_t count = len < tcb->rcv.len ? (uint32_t)len : tcb->rcv.len, hole = 0;
+
+    if (flags & MSG_ERRQUEUE)
+        return -EAGAIN;
+    if (flags & MSG_OOB)
+        return tcb->state == GD_LISTEN ? -ENOTCONN : gd_urgent_recv(tcb, data, len, flags);
+    if (tcb->urgent_in != GD_URGENT_NONE)
+        count = gd_urgent_limit(tcb, count, &hole);
+    if (tcb->rcv.len == 0)
+        return nothing(tcb);
+    if ((flags & MSG_TRUNC) == 0) /* tcp(7): MSG_TRUNC throws the bytes away */
+        gd_buffer_read(&tcb->rcv, hole, data, count);
+    if ((flags & MSG_PEEK) == 0) {
+        gd_buffer_consume(&sock->stack->pool, &tcb->rcv, hole + count, tcb->islands.count > 0);
+        if (tcb->urgent_in != GD_URGENT_NONE)
+            gd_urgent_passed(tcb);
+        was_read(tcb, hole + count);
+    }
+    return count > 0 || len == 0 ? (int64_t)count : nothing(tcb);
 }

@@ -77,6 +77,8 @@ static void advance(struct gd_tcb *tcb, uint32_t ack, uint64_t now)
         tcb->recover = ack - 1; /* never more than half the number space behind */
     tcb->fack = gd_seq_max(tcb->fack, ack);
     tcb->snd_sml = gd_seq_max(tcb->snd_sml, ack);
+    if (tcb->urgent_out && gd_seq_ge(ack, tcb->snd_up))
+        tcb->urgent_out = false;
 }
 
 void gd_tcp_wake_writer(struct gd_tcb *tcb)

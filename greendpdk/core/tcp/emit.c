@@ -2,6 +2,7 @@
  * Called by tcp/output.c and wherever an ACK is due at once; calls net/ip.c, sock/buffer.c.
  */
 #include "tcp.h"
+#include "urgent.h"
 #include "window.h"
 
 #include <errno.h>
@@ -123,6 +124,7 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
         return rc;
     fill_header(tcb, &header, now);
     gd_ecn_stamp(tcb, &header, &fields, len);
+    gd_urgent_stamp(tcb, &header);
     header.window = window_field(tcb, flags);
     at = gd_tcp_write(out.l4, &header);
     if (at + len > text_room(tcb, &out) && header.options.nsacks > 0) { /* data comes before what the next ACK can still tell */

@@ -76,7 +76,8 @@ static void forget_connection(struct gd_tcb *tcb)
     tcb->rto = GD_TCP_RTO_FIRST;
     tcb->snd_wscale = tcb->rcv_wscale = 0;
     tcb->rcv_nxt = tcb->rcv_adv = 0;
-    tcb->ts_ok = tcb->ever_connected = false;
+    tcb->ts_ok = tcb->ever_connected = tcb->urgent_out = false;
+    tcb->urgent_in = GD_URGENT_NONE;
     tcb->sock.shut_rd = tcb->sock.shut_wr = false;
     tcb->sock.soft_error = 0;
 }
@@ -185,6 +186,8 @@ uint32_t gd_tcp_ready(struct gd_sock *sock)
         return bits | (tcb->listener->queued > 0 ? GD_READ : 0u);
     if (tcb->state & (GD_SYN_SENT | GD_SYN_RECEIVED))
         return bits;
+    if (tcb->urgent_in == GD_URGENT_HERE)
+        bits |= GD_PRI;
     if (tcb->state == GD_CLOSED) /* tcp_poll: never connected, or over */
         return bits | GD_HUP | GD_WRITE | (tcb->ever_connected || tcb->connecting ? GD_READ | GD_RDHUP : 0u);
     if (gd_tcp_readable(tcb))

@@ -17,7 +17,7 @@ static bool nagle_holds(const struct gd_tcb *tcb)
 {
     const struct gd_options *options = &tcb->sock.options;
 
-    if (tcb->force || (tcb->sock.shut_wr))
+    if (tcb->force || tcb->sock.shut_wr || tcb->urgent_out) /* Linux's tcp_nagle_test: urgent data does not wait */
         return false;
     if (options->cork || tcb->more)
         return true;

@@ -118,6 +118,9 @@ struct gd_tcb {
     bool ever_connected;
     bool passive;            /* from a listener */
     bool counted;            /* in stack->norphans */
+    bool urgent_out;         /* snd_up is ahead of snd_una */
+    uint8_t urgent_in, urgent_byte; /* urgent.h: enum gd_urgent, and the byte at rcv_up */
+    uint32_t snd_up, rcv_up; /* RFC 9293's SND.UP, behind the urgent byte, and RCV.UP, at it */
     uint32_t fin_at;         /* sequence number of the peer's FIN */
 
     uint64_t srtt, rttvar, rto; /* ns; srtt 0: no sample yet */

@@ -1,7 +1,8 @@
-/* Steps seven and eight of a segment's arrival: its text, in order or not, and its FIN (RFC 9293 3.10.7.4).
+/* Steps six to eight of a segment's arrival: its urgent pointer (urgent.c), its text, in order or not, and its FIN (RFC 9293 3.10.7.4).
  * Called by tcp/input.c; calls sock/buffer.c, tcp/emit.c, time_wait.c.
  */
 #include "tcp.h"
+#include "urgent.h"
 #include "window.h"
 
 #include <errno.h>
@@ -141,6 +142,8 @@ bool gd_tcp_take_text(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     bool had_gap = tcb->islands.count > 0;
     uint32_t before = tcb->rcv_nxt;
 
+    if (gd_urgent_concerns(tcb, segment) && (tcb->state & GD_CAN_RECEIVE) != 0) /* step six; with a zero window too (MUST-66) */
+        gd_urgent_take(tcb, segment);
     if (segment->len == 0)
         return true;
     if ((tcb->state & GD_CAN_RECEIVE) == 0) {

@@ -2,6 +2,7 @@
  * Called by util/timer.c; calls tcp/output.c through the output list, close.c, cc.h.
  */
 #include "tcp.h"
+#include "urgent.h"
 
 #include <errno.h>
 
@@ -150,6 +151,8 @@ static void on_persist(struct gd_tcb *tcb, uint64_t now)
         return;
     }
     gd_count(&tcb->sock.stack->stats, GD_STAT_tcp_zero_window_probes);
+    if (gd_urgent_can_tell(tcb)) /* Linux's tcp_write_wakeup: the probe's own number is old, and its URG not heard */
+        gd_tcp_emit(tcb, tcb->snd_una, 0, GD_TCP_ACK, now);
     probe(tcb, now);
     gd_tcp_timer_set(tcb, GD_T_PERSIST, next_try(tcb, gd_tcp_persist_wait(tcb), now));
 }

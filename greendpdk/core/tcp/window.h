@@ -9,6 +9,7 @@
 #ifndef GD_TCP_WINDOW_H
 #define GD_TCP_WINDOW_H
 #include "tcp.h"
+#include "urgent.h"
 
 /* By the buffer's size alone. As Linux: half of what is shown is payload. */
 static inline uint32_t gd_tcp_rcv_free(const struct gd_tcb *tcb)
@@ -49,9 +50,11 @@ static inline uint32_t gd_tcp_rcv_room(const struct gd_tcb *tcb)
 /* recv has something to do (SO_RCVLOWAT): enough, or as much as can come (Linux's tcp_epollin_ready). */
 static inline bool gd_tcp_readable(const struct gd_tcb *tcb)
 {
+    uint32_t target = tcb->sock.options.rcvlowat > 0 ? tcb->sock.options.rcvlowat : 1;
+
     if (tcb->rcv.len == 0)
         return false;
-    return tcb->rcv.len >= tcb->sock.options.rcvlowat || gd_tcp_rcv_room(tcb) <= tcb->rcv_mss;
+    return tcb->rcv.len >= target + gd_urgent_hole(tcb) || gd_tcp_rcv_room(tcb) <= tcb->rcv_mss;
 }
 
 static inline uint32_t gd_tcp_snd_room(const struct gd_tcb *tcb)

@@ -57,6 +57,7 @@ int gd_tcp_parse(const uint8_t *data, uint32_t len, struct gd_tcp_header *header
     header->ack = gd_get32(data + 8);
     header->flags = data[13];
     header->window = gd_get16(data + 14);
+    header->urgent = gd_get16(data + 18);
     parse_options(data + GD_TCP_HEADER, header->len - GD_TCP_HEADER, &header->options);
     return 0;
 }
@@ -119,7 +120,8 @@ uint32_t gd_tcp_write(uint8_t *data, struct gd_tcp_header *header)
     data[12] = (uint8_t)(header->len / 4 << 4);
     data[13] = header->flags;
     gd_put16(data + 14, header->window);
-    gd_put32(data + 16, 0); /* checksum, urgent pointer */
+    gd_put16(data + 16, 0); /* checksum */
+    gd_put16(data + 18, header->urgent);
     write_options(data + GD_TCP_HEADER, &header->options);
     return header->len;
 }

@@ -40,6 +40,7 @@ struct gd_tcp_header {
     uint32_t seq, ack;
     uint8_t flags;
     uint16_t window; /* not scaled */
+    uint16_t urgent; /* RFC 9293 3.8.5: from seq to behind the urgent byte, if GD_TCP_URG is set */
     uint32_t len;    /* of the header with its options */
     struct gd_tcp_options options;
 };
