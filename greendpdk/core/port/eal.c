@@ -21,6 +21,8 @@
 
 #define LOG_KEEP 16384 /* bytes of the last lines: EAL's usage text takes 5,000, what a failed probe says some 500 */
 
+#define OWN_PLACE "/tmp/greendpdk-"
+
 static FILE *log_stream;
 static char log_text[LOG_KEEP]; /* written under the stream's lock */
 static size_t log_len;
@@ -86,8 +88,16 @@ static void leave(void)
         (void)!link(spare, telemetry_socket);
         return;
     }
+    if (spare[0] == '\0')
+        return; /* EAL has ended the process before it was up */
     (void)unlink(spare);
-    (void)rmdir(rte_eal_get_runtime_dir());
+    *strrchr(spare, '/') = '\0';
+    (void)rmdir(spare);
+    /* What _device.py has made for want of a better place goes as well, with the last process that uses it. */
+    while (strncmp(spare, OWN_PLACE, sizeof OWN_PLACE - 1) == 0) {
+        *strrchr(spare, '/') = '\0';
+        (void)rmdir(spare);
+    }
 }
 
 static void keep_socket(void)
