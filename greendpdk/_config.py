@@ -1,6 +1,6 @@
 """The settings: keyword over environment over default, each checked, each error naming the way out.
 
-Called by _stack.py and __main__.py; calls _config_ports.py, which has the settings about addresses.
+Called by _stack.py and cli/run.py; calls _config_ports.py, which has the settings about addresses.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The handle on one C stack, and the one that this process runs: start, stop, who may use it.
 
-Called by the package itself, __main__.py, monkey/, socket.py, pytest_plugin.py; calls the engine, _device.py,
+Called by the package itself, cli/run.py, monkey/, socket.py, pytest_plugin.py; calls the engine, _device.py,
 loop.Poller and _telemetry.py.
 
     start ──► stack and ports made ──► poller runs ──► stop: FINs and data out (bounded) ──► RST for the rest ──► freed

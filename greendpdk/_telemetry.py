@@ -97,7 +97,15 @@ class Telemetry:
         return found
 
     def _counters(self) -> Answer:
-        return {name.replace(".", "/"): value for name, value in self.stack.counters().items()}
+        """Return the stack's by their names, and each port's in a dictionary: of all together there may be too many."""
+        found: Answer = {}
+        for name, value in self.stack.counters().items():
+            port, dot, of_port = name.rpartition(".")
+            if dot:
+                found.setdefault(f"port/{port}", {})[of_port] = value
+            else:
+                found[name] = value
+        return found
 
     def _sockets(self, parameters: str) -> Answer:
         words = parameters.split(",")

@@ -3,7 +3,7 @@
     from greendpdk import monkey
     monkey.patch_all()
 
-Called by applications, __main__.py, pytest_plugin.py; calls gevent.monkey, with our classes put in first.
+Called by applications, cli/run.py, pytest_plugin.py; calls gevent.monkey, with our classes put in first.
 """
 
 from greendpdk.monkey._patch import (

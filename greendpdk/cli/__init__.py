@@ -1,0 +1,51 @@
+"""The command line, `greendpdk` or `python -m greendpdk`: which command is meant.
+
+Called by __main__.py and the console script; calls one module here for each command, whose main(words) returns the
+exit status. A first word that is no command belongs to `run`, so that `greendpdk app.py` runs app.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "run": "run a program over the stack (also without the word: greendpdk app.py)",
+    "ss": "connections of a running process",
+    "stat": "named counters of a running process, and their rates",
+}
+PROGRAM = "greendpdk"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command."""
+    words = sys.argv[1:] if words is None else words
+    if words[:1] in (["--version"], ["-V"]):
+        return _version()
+    name = words[0] if words and words[0] in COMMANDS else "run"
+    module = import_module(f"greendpdk.cli.{name}")
+    try:
+        status: int = module.main(words[1:] if words[:1] == [name] else words)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `greendpdk ss | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def overview() -> str:
+    """Return the list of commands, for the help."""
+    return "\n".join(f"  {name:9} {text}" for name, text in COMMANDS.items())
+
+
+def _version() -> int:
+    from greendpdk import __version__
+
+    try:
+        from greendpdk import version
+    except ImportError:
+        print(f"greendpdk {__version__} (its engine is not built, or DPDK is missing: greendpdk doctor)")
+        return 1
+    print(version())
+    return 0

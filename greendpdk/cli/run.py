@@ -1,0 +1,182 @@
+"""greendpdk [run] [options] app.py args... or -m module args...: run a program patched, unchanged.
+
+Called by cli/__init__.py; calls monkey.patch_all and runpy. What the user lacks (gevent, cffi, libdpdk, the built
+engine) is told in one sentence with a command, and exit status 2. The program's own exit status, its traceback and
+the signals are as under `python`; Ctrl-C ends it with status 130 and no traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from greendpdk._namespace import enter_namespace
+from greendpdk.cli import overview
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell shows it
+
+_SETTINGS = (
+    ("vdev", "DEVARGS", "DPDK's virtual device, several parted by ';', or none (default: net_tap0)"),
+    ("pci", "ADDRESS", "PCI address of a NIC that is bound to vfio-pci, several parted by ';'"),
+    ("address", "LIST", "the stack's addresses: CIDRs of either family, dhcp, auto (IPv6 from routers), parted by ','; "
+     "those of several ports by ';' (default on net_tap: 198.18.0.2/24)"),
+    ("gateway", "IP", "where packets to other networks go: one of each family, of several ports parted by ';'"),
+    ("routes", "LIST", "more routes, such as '10.1.0.0/16 via 198.18.0.9 dev net_tap0 src 198.18.0.2', parted by ','; "
+     "of via and dev one is enough, src may be left out"),
+    ("tap-address", "LIST", "the kernel's end of a net_tap, parted as address is (default: the first other host of the "
+     "network, 198.18.0.1/24)"),
+    ("mtu", "BYTES", "bytes of an IP packet (default: the driver's)"),
+    ("mac", "MAC", "the first port's Ethernet address (default: the driver's)"),
+    ("dns", "IP", "name servers to ask over the stack, several parted by ',' (default: those of DHCP or IPv6 routers)"),
+    ("loopback", "kernel|stack", "who has 127.0.0.0/8 and ::1 (default: kernel)"),
+    ("poll", "adaptive|busy", "sleep when idle, or spin on a CPU for the least latency (default: adaptive)"),
+    ("ecn", "answer|ask|off", "explicit congestion notification: agree to it, ask for it too, or neither (default: "
+     "answer)"),
+    ("hugepages", "off|on", "use hugepages (default: off)"),
+    ("memory", "MB", "memory for DPDK (default: 128)"),
+    ("lcore", "CPU", "the CPU that the thread is bound to (default: none, it keeps its affinity)"),
+    ("eal-args", "WORDS", "more arguments for rte_eal_init"),
+    ("telemetry", "auto|on|off", "DPDK's telemetry, which `greendpdk ss` and others ask: where DPDK runs, or started "
+     "for it, or not (default: auto)"),
+)
+_NEEDS = {
+    "gevent": "python -m pip install 'gevent>=24.10'",
+    "greenlet": "python -m pip install greenlet",
+    "cffi": "python -m pip install cffi",
+    "_cffi_backend": "python -m pip install cffi",
+    "greendpdk._native": "apt install libdpdk-dev pkg-config gcc && python -m pip install --force-reinstall greendpdk "
+    "(in a source tree: python -m greendpdk._build)",
+}
+
+
+def main(words: list[str]) -> int:
+    """Run a program over the stack."""
+    options = _parser().parse_args(words)
+    program = [options.program, *options.args] if options.program else options.args
+    if program[:1] == ["--"]:
+        program = program[1:]
+    if not options.module and not program:
+        _parser().error("give a program to run: app.py, or -m module")
+    try:
+        if options.netns:
+            enter_namespace()
+        _patch(_settings(options))
+    except ImportError as error:
+        _fail(_missing(error))
+    except (ValueError, OSError, RuntimeError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:  # while it waits for a DHCP server or a router
+        return INTERRUPTED
+    return _run(options.module, program)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="greendpdk run",
+        usage="greendpdk [run] [options] app.py [args...]\n       greendpdk [run] [options] -m module [args...]\n"
+        "       greendpdk COMMAND --help",
+        description="Run a Python program, unchanged, over greendpdk's TCP/IP stack on DPDK.",
+        epilog=f"commands:\n{overview()}\n\nEach setting is also an environment variable, such as GREENDPDK_ADDRESS; "
+        "an option goes before it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--tap", metavar="NAME", nargs="?", const="", help="a net_tap, which is the default; "
+                        "with the name of the kernel's interface: --tap=app0")  # fmt: skip
+    parser.add_argument("--netns", action="store_true", help="in a network namespace of its own, which needs no root "
+                        "where user namespaces are allowed; enter it by nsenter --net=/proc/PID/ns/net")  # fmt: skip
+    for name, metavar, text in _SETTINGS:
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+    parser.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
+    parser.add_argument("program", nargs="?", metavar="app.py", help="the program")
+    parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    settings = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name, _, _ in _SETTINGS}
+    if options.tap is None:
+        return settings
+    if options.vdev:
+        raise ValueError("--tap and --vdev are two ways to name a device: give one of them")
+    # `--tap app.py` takes the program for the name: an interface's has no dot and no slash (and 15 bytes at most).
+    if not re.fullmatch(r"[A-Za-z0-9_-]{0,15}", options.tap):
+        raise ValueError(f"--tap={options.tap}: that is no interface's name; without one write --tap -- app.py")
+    settings["vdev"] = f"net_tap0,iface={options.tap}" if options.tap else "net_tap0"
+    return settings
+
+
+def _patch(settings: dict[str, Any]) -> None:
+    from greendpdk import monkey
+
+    monkey.patch_all(**{name: value for name, value in settings.items() if value is not None})
+
+
+def _run(module: list[str] | None, words: list[str]) -> int:
+    """Go on as the interpreter would: sys.argv, sys.path[0], __main__."""
+    import runpy
+
+    if module is not None:
+        if not module:
+            _fail("-m needs the name of a module")
+        sys.argv[:] = module
+        if not _is_there(module[0]):
+            _fail(f"No module named {module[0]}")
+        return _guarded(lambda: runpy.run_module(module[0], run_name="__main__", alter_sys=True))
+    path = words[0]
+    if not os.path.exists(path):
+        _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory")
+    sys.argv[:] = words
+    if os.path.isfile(path):
+        sys.path[0] = os.path.dirname(os.path.abspath(path))  # runpy does it for folders and zip files
+    return _guarded(lambda: runpy.run_path(path, run_name="__main__"))
+
+
+def _guarded(program: Callable[[], object]) -> int:
+    """Run it; show an exception as the interpreter would, without the frames that are ours and runpy's."""
+    try:
+        program()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        trace = error.__traceback__
+        while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return 1
+    return 0
+
+
+def _is_ours(file: str) -> bool:
+    return file == __file__ or file.startswith("<frozen runpy") or os.path.basename(file) == "runpy.py"
+
+
+def _is_there(module: str) -> bool:
+    """Look for a module as runpy will, which would show its own frames if there is none."""
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(f"{error.name}."):
+            raise  # the package is there, and lacks something itself
+        return False
+
+
+def _missing(error: ImportError) -> str:
+    name = error.name or ""
+    if "libdpdk" in str(error) or "librte" in str(error):
+        return f"greendpdk needs DPDK's libraries ({error}): apt install libdpdk-dev"
+    for need, command in _NEEDS.items():
+        if name == need or name.startswith(f"{need}.") or (need == "greendpdk._native" and "_native" in str(error)):
+            return f"greendpdk needs {need}, which is not there: {command}"
+    raise error
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"greendpdk: {sentence}", file=sys.stderr)
+    raise SystemExit(2)
