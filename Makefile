@@ -12,10 +12,10 @@ BASELINE ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test stdlib oracle lint type asan fuzz table bench clean
+.PHONY: help venv build demo test stdlib programs apps oracle lint type asan fuzz table bench clean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: setup.cfg setup.py pyproject.toml
 	@.ci/packages $(PYTHON)
@@ -36,6 +36,16 @@ test: build ## run all tests
 
 stdlib: build ## run CPython's and gevent's own socket tests over the stack's loopback (MODULES=, K=, BASELINE=1)
 	@$(BIN)/python tests/stdlib/run.py $(if $(BASELINE),--baseline) $(if $(K),-k $(K)) $(MODULES)
+
+$(VENV)/.programs: setup.cfg tests/skips.py | venv
+	@.ci/packages $(PYTHON) $$($(BIN)/python -c 'import sys; sys.path.append("tests"); import skips; print(*skips.PROGRAMS.values())')
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,apps]"
+	@touch $@
+
+programs: $(VENV)/.programs ## install the foreign programs that tests/apps runs (Django, MariaDB, sshd, ...)
+
+apps: build programs ## run those programs over the stack and write docs/compat.md's table
+	@$(BIN)/python -m pytest tests/apps --table $(PYTEST)
 
 oracle: build ## play the .pkt scripts against Linux as well (root; minutes)
 	@$(BIN)/python -m pytest tests/tcp --oracle -m oracle $(PYTEST)

@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--reference", action="store_true",
                      help="tests/dpdk: Linux at both ends, to see whether a failure is the test's own")
     parser.addoption("--oracle-seconds", type=float, default=25, help="how long a script may take that Linux plays")
+    parser.addoption("--table", action="store_true", help="tests/apps: write docs/compat.md's table of applications")
     parser.addoption("--oracle", action="store_true", help="tests/tcp: let Linux play the scripts too, in real time")
 
 
@@ -32,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind `&`; programs of the tests end by it
     config.addinivalue_line("markers", "needs(*names): skip where a name of tests/skips.py is missing")
+    config.addinivalue_line("markers", "app(package, against, what, result): a row of docs/compat.md's applications")
     if shutil.which("ip"):
         netns.sweep()
 

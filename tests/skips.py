@@ -1,11 +1,13 @@
 """Every reason for which a test of this suite may be skipped, and how each is found out.
 
 Used by conftest.py: a test says `@pytest.mark.needs("tap")` and is skipped with the reason here where
-the probe says no; LEFT_OUT names single tests. Nothing else in the suite skips.
+the probe says no, `@pytest.mark.app("redis", "redis-server", ...)` where the package or program is missing;
+LEFT_OUT names single tests. Nothing else in the suite skips.
 """
 from __future__ import annotations
 
 import functools
+import glob
 import importlib.metadata
 import importlib.util
 import os
@@ -70,13 +72,28 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "speed": (lambda: os.environ.get("GREENDPDK_SANITIZE", "") != "1", "gigabits take the sanitizers' build minutes"),
     "stdlib-tests": (lambda: _package("test.test_socket"), "the interpreter comes without its tests (apt install "
                      "libpython3.11-testsuite)"),
-    "redis-server": (lambda: shutil.which("redis-server") is not None, "apt install redis-server"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),
     "ping": (lambda: shutil.which("ping") is not None, "apt install iputils-ping"),
     "flask": (lambda: _package("flask"), "pip install flask"),
-    "redis": (lambda: _package("redis"), "pip install redis"),
     "requests": (lambda: _package("requests"), "pip install requests"),
+}
+
+# What stands at Linux's side of an app: program -> its Debian package. `make programs` installs them.
+PROGRAMS = {
+    "ab": "apache2-utils",
+    "curl": "curl",
+    "dnsmasq": "dnsmasq-base",
+    "dovecot": "dovecot-imapd dovecot-pop3d",
+    "mariadbd": "mariadb-server-core mariadb-client-core",
+    "memcached": "memcached",
+    "mosquitto": "mosquitto",
+    "openssl": "openssl",
+    "postgres": "postgresql",
+    "redis-server": "redis-server",
+    "slapd": "slapd",
+    "sshd": "openssh-server",
+    "wrk": "wrk",
 }
 
 
@@ -91,6 +108,24 @@ LEFT_OUT = {
     "test_stream.py::test_dontwait_does_not_wait[kernel]": "gevent waits in recv(MSG_DONTWAIT)",
     "test_stream.py::test_recv_wakes_when_this_side_shuts_down[kernel]": "gevent's raises EBADF",
 }
+
+
+def program(name: str) -> str | None:
+    """Find a program where daemons are, too."""
+    folders = [*os.environ["PATH"].split(":"), "/usr/sbin", *glob.glob("/usr/lib/postgresql/*/bin")]
+    return shutil.which(name, path=":".join(folders))
+
+
+@functools.cache
+def missing_app(package: str) -> str | None:
+    """Return why an app's Python package, or the program at Linux's side of it, is not there, or None if it is."""
+    if package in PROGRAMS:
+        return None if program(package) else f"{package}: make programs (apt install {PROGRAMS[package]})"
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{package}: make programs (pip install {package})"
+    return None
 
 
 @functools.cache

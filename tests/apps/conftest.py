@@ -1,16 +1,48 @@
-"""What the tests of apps share: a namespace for each, and a certificate.
+"""What the tests of apps share: a namespace for each, a certificate, and the table that they are rows of.
 
-Called by pytest; calls netns.py.
+Called by pytest; calls netns.py and applications.py.
 """
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import applications
 import pytest
+import skips
 from netns import Namespace
 from running import KERNEL, STACK
+
+_outcomes: dict[tuple[str, str], str] = {}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip an app whose package, or whose other side, is not installed."""
+    for marker in item.iter_markers("app"):
+        for name in applications.packages(*marker.args[:2]):
+            if reason := skips.missing_app(name):
+                pytest.skip(reason)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what came of each test."""
+    key = Path(report.location[0]).name, report.location[2].partition("[")[0]
+    if report.when == "call" or report.outcome != "passed":
+        _outcomes[key] = report.outcome
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the table, if asked to and if every row of it was tried."""
+    if not session.config.getoption("--table"):
+        return
+    untried = [row.test for row in applications.rows() if _outcomes.get((row.file, row.test), "skipped") == "skipped"]
+    if untried:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nthe table is not written: these were not tried: {', '.join(untried)}", file=sys.stderr)
+    else:
+        applications.write(_outcomes)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Unmodified apps over net_tap: started patched in a namespace, and what stands at Linux's side of it.
 
-Used by the tests beside it; calls netns.py and runner.py.
+Used by the tests beside it; calls netns.py, skips.py and runner.py.
 """
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import skips
 from netns import Namespace, end
 
 HERE = Path(__file__).parent
@@ -58,14 +59,19 @@ class App:
 
     def finish(self) -> dict[str, int]:
         """End the app as Ctrl-C does and return greendpdk's counters."""
-        end(self.process)
+        end(self.process, PATIENCE)
+        return self._counters()
+
+    def leave(self) -> dict[str, int]:
+        """Wait for the app's own end and return the counters."""
+        status = self.process.wait(PATIENCE)
+        assert status == 0, self.output()
         return self._counters()
 
     def join(self) -> tuple[Any, dict[str, int]]:
         """Wait for the app's own end; return the JSON of its last line, and the counters."""
-        status = self.process.wait(PATIENCE)
-        assert status == 0, self.output()
-        return json.loads(self.output().splitlines()[-1]), self._counters()
+        counters = self.leave()
+        return json.loads(self.output().splitlines()[-1]), counters
 
     def _counters(self) -> dict[str, int]:
         assert self.file.exists(), self.output()
@@ -138,7 +144,68 @@ def serving(net: Namespace, certificate: tuple[Path, Path] | None = None) -> Ite
             thread.join()
 
 
+@contextlib.contextmanager
+def daemon(net: Namespace, argv: list[str], *ports: int, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server program of Linux's side for a while; it listens on these ports when the block begins."""
+    argv[0] = skips.program(argv[0]) or argv[0]
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
+    program = net.popen(argv, **options)
+    try:
+        for port in ports:
+            wait_inside(net, port, program)
+        yield program
+    finally:
+        program.terminate()  # some take SIGINT for nothing
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(5)
+        end(program, 0)
+
+
+def wait_inside(net: Namespace, port: int, program: subprocess.Popen[Any] | None = None) -> None:
+    """Wait until a program of ours listens on the namespace's loopback."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up and (program is None or program.poll() is None):
+        with contextlib.suppress(ConnectionRefusedError), net.entered(), \
+                socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"nothing listens on port {port}")
+
+
+def check_in(counters: dict[str, int], received: int) -> None:
+    """See that a client's bytes came in through the DPDK port, over connections of the stack."""
+    assert counters["net_tap0.rx_bytes"] > received
+    assert counters["net_tap0.tx_packets"] > 0
+    assert counters["tcp_active_opens"] > 0
+
+
 def curl(net: Namespace, *words: str) -> bytes:
     """Fetch with curl, on kernel sockets."""
     body: bytes = net.run(["curl", "-sS", "--noproxy", "*", "--fail", "--max-time", "20", *words], text=False).stdout
     return body
+
+
+def check_out(counters: dict[str, int], sent: int) -> None:
+    """See that a server's bytes went out through the DPDK port, over connections of the stack."""
+    assert counters["net_tap0.tx_bytes"] > sent
+    assert counters["net_tap0.rx_packets"] > 0
+    assert counters["tcp_passive_opens"] > 0
+
+
+def kernel_connections(app: App) -> list[str]:
+    """List the TCP connections of the app's process that the kernel knows of."""
+    rows = app.net.run(["ss", "-tnpH"]).stdout.splitlines()
+    return [row for row in rows if f"pid={app.process.pid}," in row]
+
+
+def fetch_everything(app: App, tmp_path: Path) -> None:
+    """Drive an app with the paths of wsgi.py in the ways that differ on the wire."""
+    net, url = app.net, f"http://{STACK}:8080"
+    assert curl(net, f"{url}/").decode() == f"hello {KERNEL}"
+    assert curl(net, f"{url}/big") == BIG
+    assert curl(net, f"{url}/stream") == BIG
+    (tmp_path / "body").write_bytes(BIG)
+    assert curl(net, "-H", "Expect:", "-H", "Content-Type: application/octet-stream",
+                "--data-binary", f"@{tmp_path}/body", f"{url}/echo") == BIG
+    assert curl(net, *[f"{url}/"] * 20).decode() == f"hello {KERNEL}" * 20
+    assert kernel_connections(app) == []

@@ -9,54 +9,30 @@ from pathlib import Path
 
 import pytest
 from netns import Namespace
-from running import BIG, KERNEL, PROGRAMS, STACK, App, curl
+from running import BIG, KERNEL, PROGRAMS, STACK, App, check_out, curl, fetch_everything, kernel_connections
 
 pytestmark = [pytest.mark.needs("tap", "curl"), pytest.mark.slow]
 PORT = 8080
 URL = f"http://{STACK}:{PORT}"
 
 
-def check_port(counters: dict[str, int], sent: int) -> None:
-    """See that the bytes went through the DPDK port."""
-    assert counters["net_tap0.tx_bytes"] > sent
-    assert counters["net_tap0.rx_packets"] > 0
-    assert counters["tcp_passive_opens"] > 0
-
-
-def kernel_connections(app: App) -> list[str]:
-    """List the TCP connections of the app's process that the kernel knows of."""
-    rows = app.net.run(["ss", "-tnpH"]).stdout.splitlines()
-    return [row for row in rows if f"pid={app.process.pid}," in row]
-
-
-def fetch_everything(app: App, tmp_path: Path) -> None:
-    """Drive the Flask app in the ways that differ on the wire."""
-    net = app.net
-    assert curl(net, f"{URL}/").decode() == f"hello {KERNEL}"
-    assert curl(net, f"{URL}/big") == BIG
-    assert curl(net, f"{URL}/stream") == BIG
-    (tmp_path / "body").write_bytes(BIG)
-    assert curl(net, "-H", "Expect:", "--data-binary", f"@{tmp_path}/body", f"{URL}/echo") == BIG
-    assert curl(net, *[f"{URL}/"] * 20).decode() == f"hello {KERNEL}" * 20
-    assert kernel_connections(app) == []
-
-
-@pytest.mark.needs("flask")
+@pytest.mark.app("flask", "curl", "under gevent.pywsgi: small and large answers, streams, posts, keep-alive")
 def test_flask_under_pywsgi(net: Namespace, tmp_path: Path) -> None:
     app = App(net, tmp_path, "serve_pywsgi.py", STACK, str(PORT))
     app.wait_for(PORT)
     fetch_everything(app, tmp_path)
-    check_port(app.finish(), 3 * len(BIG))
+    check_out(app.finish(), 3 * len(BIG))
 
 
-@pytest.mark.needs("flask")
+@pytest.mark.app("flask", "curl", "flask run: the same")
 def test_flask_run(net: Namespace, tmp_path: Path) -> None:
     app = App(net, tmp_path, "-m", "flask", "--app", "web", "run", "--host", STACK, "--port", str(PORT))
     app.wait_for(PORT)
     fetch_everything(app, tmp_path)
-    check_port(app.finish(), 3 * len(BIG))
+    check_out(app.finish(), 3 * len(BIG))
 
 
+@pytest.mark.app("http.server", "curl", "a large file, a listing")
 def test_http_server(net: Namespace, tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     (tmp_path / "served/big").write_bytes(BIG)
@@ -66,7 +42,7 @@ def test_http_server(net: Namespace, tmp_path: Path) -> None:
     assert curl(net, f"{URL}/big") == BIG
     assert b'<a href="big">' in curl(net, f"{URL}/")
     assert kernel_connections(app) == []
-    check_port(app.finish(), len(BIG))
+    check_out(app.finish(), len(BIG))
 
 
 def test_wildcard_listener_serves_both_stacks(net: Namespace, tmp_path: Path) -> None:
@@ -75,9 +51,10 @@ def test_wildcard_listener_serves_both_stacks(net: Namespace, tmp_path: Path) ->
     over_dpdk = curl(net, f"{URL}/web.py")
     over_kernel = curl(net, f"http://127.0.0.1:{PORT}/web.py")
     assert over_dpdk == over_kernel == (PROGRAMS / "web.py").read_bytes()
-    check_port(app.finish(), len(over_dpdk))
+    check_out(app.finish(), len(over_dpdk))
 
 
+@pytest.mark.app("socketserver", "kernel sockets", "ThreadingTCPServer: 20 connections at once")
 def test_threading_socketserver(net: Namespace, tmp_path: Path) -> None:
     app = App(net, tmp_path, "serve_lines.py", STACK, str(PORT))
     app.wait_for(PORT)
@@ -89,10 +66,11 @@ def test_threading_socketserver(net: Namespace, tmp_path: Path) -> None:
         with client, client.makefile("rb") as lines:
             assert lines.readline() == b"LINE %d\n" % number
     assert kernel_connections(app) == []
-    check_port(app.finish(), 1000)
+    check_out(app.finish(), 1000)
 
 
-@pytest.mark.needs("flask", "openssl")
+@pytest.mark.needs("openssl")
+@pytest.mark.app("gevent.pywsgi", "curl, openssl", "TLS 1.2 and 1.3")
 def test_https_pywsgi(net: Namespace, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     app = App(net, tmp_path, "serve_pywsgi.py", STACK, str(PORT), str(cert), str(key))
@@ -104,4 +82,4 @@ def test_https_pywsgi(net: Namespace, tmp_path: Path, certificate: tuple[Path, P
                       "-verify_return_error"], input=b"GET / HTTP/1.0\r\n\r\n", text=False, check=False)
     assert f"hello {KERNEL}".encode() in client.stdout
     assert net.run(["curl", "--noproxy", "*", "-s", f"{URL}/"], check=False).returncode != 0  # in the clear
-    check_port(app.finish(), 2 * len(BIG))
+    check_out(app.finish(), 2 * len(BIG))
