@@ -16,7 +16,6 @@ import gevent.socket
 from gevent import _socket3
 from gevent.socket import cancel_wait_ex, timeout_default
 from gevent.socket import timeout as timeout_error
-from gevent.timeout import Timeout
 
 from greendpdk._raw import RawSocket
 from greendpdk._transfer import sendto_arguments, would_block
@@ -29,8 +28,6 @@ kernel_socket = _socket3.socket  # gevent's, before any swap
 
 class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
     """What socket.socket does with bytes, and how it waits."""
-
-    _plain = True  # sendall() may go past send(); not in SSLSocket, whose send() encrypts
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -61,6 +58,21 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
             self._wait(self._write_event if write else self._read_event)
             result = attempt(*args)
         return result
+
+    def _wait_until(self, end: float | None, write: bool, complaint: str = "timed out") -> None:
+        """Wait for one event until a point in time (time.monotonic()), which is for several waits together."""
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            raise timeout_error(complaint)
+        watcher = self._write_event if write else self._read_event
+        if watcher is None:
+            raise cancel_wait_ex()
+        twin = watcher.twin() if watcher.callback is not None and isinstance(watcher, StackWatcher) else None
+        try:
+            gevent.socket.wait(twin or watcher, left, timeout_error(complaint), self.hub)
+        finally:
+            if twin is not None:
+                twin.close()
 
     # -- bytes ------------------------------------------------------------------------------------
 
@@ -127,7 +139,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         raw = self._sock
-        if raw.__class__ is not RawSocket or not self._plain:
+        if raw.__class__ is not RawSocket:
             return super().sendall(data, flags)  # type: ignore[no-any-return]
         sent = raw.try_send(data, flags)
         size = len(data) if data.__class__ is bytes else memoryview(data).nbytes
@@ -146,18 +158,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
                 continue
             if limit == 0.0 or flags & _DONTWAIT:
                 raise would_block()
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
-                raise timeout_error("timed out")
-            with Timeout._start_new_or_dummy(left, timeout_error("timed out")):
-                gevent.socket.wait(self._writer(), hub=self.hub)
-
-    def _writer(self) -> Any:
-        """Give a watcher that nobody else waits on."""
-        watcher = self._write_event
-        if watcher is None:
-            raise cancel_wait_ex()
-        return watcher if watcher.callback is None else watcher.twin()
+            self._wait_until(end, write=True)
 
     def sendto(self, data: Any, *rest: Any) -> int:
         raw = self._sock

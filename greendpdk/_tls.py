@@ -1,36 +1,36 @@
-"""TLS over a raw socket: OpenSSL works on memory, this moves the bytes.
+"""TLS over a raw socket: OpenSSL works on memory, this moves the bytes and does the waiting.
 
 Called by ssl.SSLSocket as its _sslobj; calls _ssl's object over two MemoryBIOs and the raw socket's recv/send.
-The standard library's way hands OpenSSL an fd, which a stack socket does not have.
+The standard library's way hands OpenSSL an fd, which a stack socket does not have. Blocking, deadlines and
+what is raised are those of _ssl._SSLSocket (Modules/_ssl.c).
 
-    application ─► write ─► [ OpenSSL ] ─► out ─► pending ─► raw.send      all of it before write() returns
-    application ◄─ read  ◄─ [ OpenSSL ] ◄─ in  ◄─ one record ◄─ raw.recv   no more than OpenSSL asks for
+    application ─► write ─► [ OpenSSL ] ─► out ─► sealed ─► raw.send         all of it before write() returns
+    application ◄─ read  ◄─ [ OpenSSL ] ◄─ in  ◄─ raw.recv(MSG_PEEK)         some records at once
+                                 └─ took n bytes ─► raw.recv(n, MSG_TRUNC)   as many as OpenSSL has taken
 
-One record at a time (RFC 8446 5.1: five bytes of header with the length): bytes that waited in `in` would be
-invisible to select(), and a loop that asks select() before each read would hang on them.
+Bytes leave the socket when OpenSSL has taken them, one record at a time, and not when they are copied to `in`:
+so select() tells the truth about what has not been read, as over an fd, and what follows the close_notify is
+there for the plain socket after unwrap().
 """
 
 from __future__ import annotations
 
+import _socket
 import ssl
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from greendpdk._raw import RawSocket
+
 if TYPE_CHECKING:
     from greendpdk.ssl import SSLSocket
 
-_HEADER = 5
-_PLAIN = 16384  # RFC 8446 5.1: the largest plaintext of a record; ciphertext never piles up beyond one
-
-
-class _Owner:
-    """What OpenSSL's callbacks are given; gevent.ssl takes the SSLSocket out of it."""
-
-    __slots__ = ("__weakref__", "_sslsock")
-
-    def __init__(self, sock: SSLSocket) -> None:
-        self._sslsock = ref(sock)
+_PEEK = 65536  # four records (RFC 8446 5.2: at most 16 KiB and 261 bytes each), for one look at the socket
+_PIECE = 65536  # plaintext for one call of OpenSSL, which makes four records; ciphertext never piles up beyond
+_LATE = "The {} operation timed out"
 
 
 class TLS:
@@ -38,14 +38,10 @@ class TLS:
 
     def __init__(self, sock: SSLSocket, context: Any, server_side: bool, hostname: Any, session: Any) -> None:
         self._sock = ref(sock)
-        self._owner = _Owner(sock)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context._wrap_bio(
-            self._in, self._out, server_side, hostname, owner=self._owner, session=session
-        )
-        self._header = bytearray()
-        self._body = 0  # bytes of the record that have not come yet
-        self._pending = memoryview(b"")
+        self._object = context._wrap_bio(self._in, self._out, server_side, hostname, owner=sock, session=session)
+        self._peeked = 0  # bytes that went to `in` and that the raw socket still has
+        self._sealed = memoryview(b"")
         self._written = 0  # of a write() that was told to come again
 
     def __getattr__(self, name: str) -> Any:
@@ -70,98 +66,158 @@ class TLS:
         self._object.session = value
 
     def do_handshake(self) -> None:
-        """Run the handshake, or raise what to wait for."""
-        self._run(self._object.do_handshake)
-        self._flush()
+        """Run the handshake."""
+        end = self._deadline()
+        self._run(end, "handshake", self._object.do_handshake)
+        self._flush(end, "handshake")
 
     def read(self, *args: Any) -> Any:
         """Decrypt: read(n) or read(n, buffer)."""
-        result = self._run(self._object.read, *args)
+        if not self._in.pending and not self._object.pending():
+            self._fill()  # else OpenSSL would only ask for it, by an exception
+        result = self._run(self._deadline(), "read", self._object.read, *args)
         self._flush_now()  # an answer of the protocol's own (tickets, key update) may wait for the next call
         return result
 
     def write(self, data: Any) -> int:
         """Encrypt and send all of it; told to come again (with the same data), go on where it stopped."""
         view = memoryview(data).cast("B")
-        self._flush()
-        while self._written < len(view):
-            self._written += self._run(self._object.write, view[self._written : self._written + _PLAIN])
-            self._flush()
-        self._written = 0
-        return len(view)
+        if self._written > len(view):
+            raise _bad_length()
+        end = self._deadline()
+        done, self._written = self._written, 0
+        try:
+            self._flush(end, "write")
+            while True:
+                done += self._run(end, "write", self._object.write, view[done : done + _PIECE])
+                self._flush(end, "write")
+                if done >= len(view):
+                    return len(view)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, TimeoutError):
+            self._written = done
+            raise
 
-    def shutdown(self) -> Any:
-        """Say close_notify and wait for the peer's; return the raw socket, as _ssl does."""
-        self._run(self._object.shutdown)
-        self._flush()
-        return self._raw()
+    def shutdown(self) -> SSLSocket:
+        """Say close_notify and wait for the peer's; return the socket, as _ssl does."""
+        end = self._deadline()
+        self._run(end, "read", self._object.shutdown)
+        self._flush(end, "write")
+        return self._owner()
 
     def verify_client_post_handshake(self) -> None:
         """Ask the client for its certificate now."""
-        self._run(self._object.verify_client_post_handshake)
-        self._flush()
+        self._object.verify_client_post_handshake()
+        self._flush(self._deadline(), "write")
 
-    def _raw(self) -> Any:
+    def _owner(self) -> SSLSocket:
         sock = self._sock()
         if sock is None:
             raise ValueError("TLS of a socket that is gone")
-        return sock._sock
+        return sock
 
-    def _run(self, call: Any, *args: Any) -> Any:
+    # -- waiting ----------------------------------------------------------------------------------
+
+    def _deadline(self) -> float | None:
+        limit = self._owner().timeout
+        return None if limit is None else time.monotonic() + limit
+
+    def _wait(self, end: float | None, what: str, write: bool) -> None:
+        """Wait for the raw socket; without blocking, say what to wait for."""
+        sock = self._owner()
+        if sock.timeout != 0.0:
+            sock._wait_until(end, write, _LATE.format(what))
+        elif write:
+            raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+        else:
+            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)")
+
+    def _run(self, end: float | None, what: str, call: Callable[..., Any], *args: Any) -> Any:
+        """Call OpenSSL, with what it asks for, until it is content."""
         while True:
             try:
-                return call(*args)
+                result = call(*args)
             except ssl.SSLWantReadError:
-                if not self._flush_now() and call != self._object.read:
-                    raise self._want_write() from None
-                # A reader goes on: what is pending is another greenlet's write, and if both ends' readers waited
-                # for room, neither end would ever make any.
-                self._fill()
+                # What is unsent is the question to which OpenSSL wants the answer, so it goes first; but a reader
+                # goes on: there it is another greenlet's write, and if both ends' readers waited for room, neither
+                # end would ever make any.
+                if not self._flush_now() and what != "read":
+                    self._wait(end, what, write=True)
+                while not self._fill():
+                    self._wait(end, what, write=False)
             except ssl.SSLError:
+                self._take()
                 self._say_alert()
                 raise
+            else:
+                self._take()
+                return result
 
-    def _flush(self) -> None:
-        if not self._flush_now():
-            raise self._want_write()
+    # -- bytes in ---------------------------------------------------------------------------------
 
-    @staticmethod
-    def _want_write() -> ssl.SSLWantWriteError:
-        return ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+    def _fill(self) -> bool:
+        """Show OpenSSL what has come, or the end; False: nothing yet."""
+        self._take()
+        if self._peeked:
+            return True  # another greenlet was here while this one waited
+        data = self._recv(_PEEK, _socket.MSG_PEEK)
+        if data:
+            self._peeked = self._in.write(data)
+        elif data is not None:
+            self._in.write_eof()
+        return data is not None
+
+    def _take(self) -> None:
+        """Let the raw socket go on to what OpenSSL has not taken."""
+        taken = self._peeked - self._in.pending
+        while taken:
+            data = self._recv(taken, _socket.MSG_TRUNC)
+            if not data:
+                break  # shut down meanwhile
+            taken -= len(data)
+        self._peeked = self._in.pending
+
+    def _recv(self, size: int, flags: int) -> bytes | None:
+        raw = self._owner()._sock
+        if raw.__class__ is RawSocket:
+            return raw.try_recv(size, flags)
+        try:
+            return raw.recv(size, flags)  # type: ignore[no-any-return]
+        except BlockingIOError:
+            return None
+
+    # -- bytes out --------------------------------------------------------------------------------
+
+    def _flush(self, end: float | None, what: str) -> None:
+        while not self._flush_now():
+            self._wait(end, what, write=True)
 
     def _flush_now(self) -> bool:
         """Send what is encrypted; False: the raw socket takes no more now."""
-        while self._pending or self._out.pending:
-            if not self._pending:
-                self._pending = memoryview(self._out.read())
-            try:
-                sent = self._raw().send(self._pending)
-            except BlockingIOError:
+        while self._sealed or self._out.pending:
+            if not self._sealed:
+                self._sealed = memoryview(self._out.read())
+            sent = self._send()
+            if sent is None:
                 return False
-            self._pending = self._pending[sent:]
+            self._sealed = self._sealed[sent:]
         return True
+
+    def _send(self) -> int | None:
+        raw = self._owner()._sock
+        if raw.__class__ is RawSocket:
+            return raw.try_send(self._sealed)
+        try:
+            return raw.send(self._sealed)  # type: ignore[no-any-return]
+        except BlockingIOError:
+            return None
 
     def _say_alert(self) -> None:
         with suppress(OSError):  # the alert is a courtesy; the error that caused it is what the caller gets
             self._flush_now()
 
-    def _fill(self) -> None:
-        """Fetch the rest of one header or of one record."""
-        want = self._body or _HEADER - len(self._header)
-        try:
-            data = self._raw().recv(want)
-        except BlockingIOError:
-            raise ssl.SSLWantReadError(
-                ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)"
-            ) from None
-        if not data:
-            self._in.write_eof()
-            return
-        self._in.write(data)
-        if self._body:
-            self._body -= len(data)
-            return
-        self._header += data
-        if len(self._header) == _HEADER:
-            self._body = int.from_bytes(self._header[3:], "big")
-            self._header.clear()
+
+def _bad_length() -> ssl.SSLError:
+    """Make what OpenSSL says to less data than it has of the write already."""
+    error = ssl.SSLError(ssl.SSL_ERROR_SSL, "[SSL: BAD_LENGTH] bad length")
+    error.library, error.reason = "SSL", "BAD_LENGTH"
+    return error

@@ -8,11 +8,14 @@ of the module is loaded here); only what touches an fd is replaced: _tls.TLS doe
 from __future__ import annotations
 
 import importlib.util
+import warnings
+from ssl import CERT_NONE, PROTOCOL_TLS, SSLEOFError
 from types import ModuleType
 from typing import Any
 
 import gevent.socket
 from gevent.monkey import get_original
+from gevent.socket import timeout_default
 
 from greendpdk._tls import TLS
 from greendpdk._wrapper import socket
@@ -51,6 +54,12 @@ class _Handover:
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
+        end = sock._sock.end
+        if end.c is not None and not end.stack.dead:
+            # gevent's constructor looks for a reset that has come already; the loopback takes one poll to send it
+            # and one to deliver it.
+            end.poller.poll()
+            end.poller.poll()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -65,26 +74,135 @@ class _Handover:
         self._sock._closed = True
 
 
+class _Callback:
+    """What gevent.ssl makes of a callback of the user's: its own looks for the socket, which ours is given."""
+
+    __slots__ = ("user_function",)
+
+    def __init__(self, user_function: Any) -> None:
+        self.user_function = user_function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.user_function(*args)
+
+
 class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
-    """gevent's SSLSocket with OpenSSL on memory instead of an fd."""
+    """gevent's SSLSocket with OpenSSL on memory instead of an fd, and with CPython's exceptions where they differ."""
 
-    _plain = False
+    _sslobj: TLS | None
 
-    def __init__(self, sock: Any = None, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sock: Any = None, *args: Any, _context: Any = None, **options: Any) -> None:
+        if _context is None:
+            what = f"{self.__class__.__name__} does not have a public constructor."
+            raise TypeError(f"{what} Instances are returned by SSLContext.wrap_socket().")
+        options["server_hostname"] = _context._encode_hostname(options.get("server_hostname"))
         if isinstance(sock, socket) and sock._is_stack():
             sock = _Handover(sock)
-        super().__init__(sock, *args, **kwargs)
+        super().__init__(sock, *args, _context=_context, **options)
 
     def _SSLSocket__create_sslobj(self, server_side: bool = False, session: Any = None) -> TLS:
-        hostname = self.server_hostname
-        if isinstance(hostname, str):
-            hostname = self.context._encode_hostname(hostname)
-        return TLS(self, self.context, server_side, hostname, session)
+        return TLS(self, self.context, server_side, self.server_hostname, session)
+
+    def _tls(self, what: str) -> TLS:
+        tls: TLS | None = self._sslobj
+        if tls is None:
+            raise ValueError(f"{what} on closed or unwrapped SSL socket.")
+        return tls
+
+    def _real_connect(self, addr: Any, connect_ex: bool) -> Any:
+        if self._sslobj is not None:
+            raise ValueError("attempt to connect already-connected SSLSocket!")
+        return super()._real_connect(addr, connect_ex)
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Run the handshake; with block set, wait for it even without a timeout."""
+        self._check_connected()
+        limit = self.timeout
+        if limit == 0.0 and block:
+            self.settimeout(None)
+        try:
+            self._sslobj.do_handshake()  # type: ignore[union-attr]
+        finally:
+            self.settimeout(limit)
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        """Read up to len bytes, or into the buffer."""
+        tls = self._tls("Read")
+        try:
+            return tls.read(len) if buffer is None else tls.read(len, buffer)
+        except SSLEOFError:
+            if not self.suppress_ragged_eofs:
+                raise
+            return b"" if buffer is None else 0
+
+    def write(self, data: Any) -> int:
+        """Write all of the data; return how much that is."""
+        return self._tls("Write").write(data)
+
+    def send(self, data: Any, flags: int = 0, timeout: Any = timeout_default) -> int:
+        if self._sslobj is None:
+            return socket.send(self, data, flags, timeout)
+        if flags:
+            raise ValueError(f"non-zero flags not allowed in calls to send() on {self.__class__}")
+        return self.write(data)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if self._sslobj is None:
+            socket.sendall(self, data, flags)
+            return
+        if flags:
+            raise ValueError(f"non-zero flags not allowed in calls to sendall() on {self.__class__}")
+        self.write(data)
+
+    def unwrap(self) -> SSLSocket:
+        """Say and await close_notify; return the socket, which goes on in the clear."""
+        if self._sslobj is None:
+            raise ValueError(f"No SSL wrapper around {self}")
+        self._sslobj.shutdown()
+        self._sslobj = None
+        return self
+
+    def selected_npn_protocol(self) -> None:
+        """Return None: NPN is gone."""
+        warnings.warn("ssl NPN is deprecated, use ALPN instead", DeprecationWarning, stacklevel=2)
 
 
 SSLContext = _gevent.SSLContext
 SSLContext.sslsocket_class = SSLSocket
-vars(_gevent)["SSLSocket"] = SSLSocket  # wrap_socket() makes them by this name
+vars(_gevent).update(SSLSocket=SSLSocket, _Callback=_Callback)
+
+
+def wrap_socket(
+    sock: Any,
+    keyfile: Any = None,
+    certfile: Any = None,
+    server_side: bool = False,
+    cert_reqs: int = CERT_NONE,
+    ssl_version: int = PROTOCOL_TLS,
+    ca_certs: Any = None,
+    do_handshake_on_connect: bool = True,
+    suppress_ragged_eofs: bool = True,
+    ciphers: Any = None,
+) -> SSLSocket:
+    """Wrap a socket as Python 3.11 and gevent's servers do, with a context made of the arguments."""
+    if server_side and not certfile:
+        raise ValueError("certfile must be specified for server-side operations")
+    if keyfile and not certfile:
+        raise ValueError("certfile must be specified")
+    context = SSLContext(ssl_version)
+    context.verify_mode = cert_reqs
+    if ca_certs:
+        context.load_verify_locations(ca_certs)
+    if certfile:
+        context.load_cert_chain(certfile, keyfile)
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context.wrap_socket(  # type: ignore[no-any-return]
+        sock,
+        server_side=server_side,
+        do_handshake_on_connect=do_handshake_on_connect,
+        suppress_ragged_eofs=suppress_ragged_eofs,
+    )
 
 
 def get_server_certificate(

@@ -5,6 +5,7 @@ The stack has no port: 127.0.0.1 is its own loopback, so neither a device nor a 
 from __future__ import annotations
 
 import gc
+import ssl as std_ssl
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import gevent.selectors
 import gevent.socket
 import gevent.ssl
 import pytest
+from certificate import certificate
 
 from greendpdk import _stack, loop
 
@@ -80,3 +82,23 @@ def udp(net: SimpleNamespace) -> Iterator[tuple[Any, Any]]:
         a.bind(("127.0.0.1", 0))
         b.bind(("127.0.0.1", 0))
         yield a, b
+
+
+@pytest.fixture
+def contexts(net: SimpleNamespace) -> SimpleNamespace:
+    """Make a server's and a client's TLS context that trust each other."""
+    cert, key = certificate()
+    server = net.ssl.SSLContext(std_ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(cert, key)
+    client = net.ssl.SSLContext(std_ssl.PROTOCOL_TLS_CLIENT)
+    client.load_verify_locations(cert)
+    return SimpleNamespace(server=server, client=client)
+
+
+@pytest.fixture
+def tls(pair: tuple[Any, Any], contexts: SimpleNamespace) -> Iterator[tuple[Any, Any]]:
+    """Wrap a connected pair: (client, server), both after the handshake."""
+    client, server = pair
+    accepting = gevent.spawn(contexts.server.wrap_socket, server, server_side=True)
+    with contexts.client.wrap_socket(client, server_hostname="localhost") as wrapped, accepting.get() as other:
+        yield wrapped, other

@@ -4,32 +4,10 @@ from __future__ import annotations
 import os
 import socket as std
 import ssl as std_ssl
-from types import SimpleNamespace
 
 import gevent
 import pytest
 from certificate import certificate
-
-
-@pytest.fixture
-def contexts(net):
-    """Make a server's and a client's context that trust each other."""
-    cert, key = certificate()
-    server = net.ssl.SSLContext(std_ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(cert, key)
-    client = net.ssl.SSLContext(std_ssl.PROTOCOL_TLS_CLIENT)
-    client.load_verify_locations(cert)
-    return SimpleNamespace(server=server, client=client)
-
-
-@pytest.fixture
-def tls(pair, contexts):
-    """Wrap a connected pair: (client, server), both after the handshake."""
-    client, server = pair
-    accepting = gevent.spawn(contexts.server.wrap_socket, server, server_side=True)
-    wrapped = contexts.client.wrap_socket(client, server_hostname="localhost")
-    with wrapped, accepting.get() as other:
-        yield wrapped, other
 
 
 def test_data_goes_both_ways(tls):
