@@ -17,8 +17,9 @@ from gevent import _socket3
 from gevent.socket import cancel_wait_ex, timeout_default
 from gevent.socket import timeout as timeout_error
 
+from greendpdk._errors import would_block
 from greendpdk._raw import RawSocket
-from greendpdk._transfer import sendto_arguments, would_block
+from greendpdk._transfer import sendto_arguments
 from greendpdk._watcher import StackWatcher
 
 _DONTWAIT, _WAITALL = _socket.MSG_DONTWAIT, _socket.MSG_WAITALL

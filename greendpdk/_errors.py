@@ -5,6 +5,7 @@ Called by _stack.py, _endpoint.py, _raw.py, testing/; calls nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 
 
@@ -28,3 +29,8 @@ def error(number: int, about: str = "") -> OSError:
     """Make the OSError (Python picks the subclass by the number); `about` is what was tried, or what to do."""
     text = os.strerror(number)
     return OSError(number, f"{text}: {about}" if about else text)
+
+
+def would_block() -> OSError:
+    """Make what a non-blocking socket raises."""
+    return error(errno.EAGAIN)

@@ -16,9 +16,9 @@ from typing import Any
 from greendpdk import _fds, _group, _sockopt
 from greendpdk._address import kernel_scope, parse, show
 from greendpdk._endpoint import Endpoint, get_ident
-from greendpdk._errors import check
+from greendpdk._errors import check, would_block
 from greendpdk._native import ffi, lib
-from greendpdk._transfer import EAGAIN, RawTransfer, bad_fd, would_block
+from greendpdk._transfer import EAGAIN, RawTransfer, bad_fd
 
 SIOCATMARK = 0x8905  # <linux/sockios.h>
 _DEFAULT_BACKLOG = 128  # CPython's listen() without an argument

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from greendpdk._address import kernel_scope, parse, show
 from greendpdk._endpoint import get_ident, wrong_thread
-from greendpdk._errors import check
+from greendpdk._errors import check, would_block
+from greendpdk._message import RawMessages
 from greendpdk._native import ffi, lib
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
 EAGAIN = -errno.EAGAIN
 Buffer = Any
-
-
-def would_block() -> BlockingIOError:
-    """Make what a non-blocking socket raises."""
-    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 def bad_fd() -> OSError:
@@ -64,7 +60,7 @@ def sendto_arguments(rest: tuple[Any, ...]) -> tuple[int, Any]:
     return (0, rest[0]) if len(rest) == 1 else (rest[0], rest[1])
 
 
-class RawTransfer:
+class RawTransfer(RawMessages):
     """What RawSocket does with bytes."""
 
     __slots__ = ()
@@ -220,34 +216,6 @@ class RawTransfer:
         pointer = readable(data)
         count = lib.gd_sock_sendto(end.c, pointer, len(pointer), flags, addr, port)
         return None if count == EAGAIN else self._done(count)
-
-    # -- messages: several buffers, no ancillary data ------------------------------------------------
-
-    def try_recvmsg(self, size: int, ancsize: int = 0, flags: int = 0) -> tuple[Any, ...] | None:
-        """Receive (data, [], flags, address); None if it would block."""
-        buffer = bytearray(size)
-        got = self._try_message(ffi.from_buffer(buffer), size, flags)
-        return None if got is None else (bytes(memoryview(buffer)[: got[0]]), [], got[1], got[2])
-
-    def try_recvmsg_into(self, buffers: Any, ancsize: int = 0, flags: int = 0) -> tuple[Any, ...] | None:
-        """Receive into several buffers: (count, [], flags, address); None if it would block."""
-        views = [memoryview(buffer).cast("B") for buffer in buffers]
-        got = self.try_recvmsg(sum(map(len, views)), ancsize, flags)
-        if got is None:
-            return None
-        at = 0
-        for view in views:
-            part = got[0][at : at + len(view)]
-            view[: len(part)] = part
-            at += len(part)
-        return len(got[0]), *got[1:]
-
-    def try_sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int | None:
-        """Send several buffers as one message; None if it would block."""
-        if list(ancdata):
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-        data = b"".join(bytes(memoryview(buffer)) for buffer in buffers)
-        return self.try_send(data, flags) if address is None else self.try_sendto(data, flags, address)
 
     def sendto(self, data: Buffer, *rest: Any) -> int:
         """Send one datagram, as _socket.socket: sendto(data[, flags], address)."""

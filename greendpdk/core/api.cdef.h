@@ -169,6 +169,23 @@ int gd_stack_list(struct gd_stack *stack, uint64_t *cursor, struct gd_listed *ou
 /* TCP_INFO (248 bytes) of a connection by its id, and the name of its congestion control (16 bytes). 0, -ENOENT. */
 int gd_stack_tcp_info(struct gd_stack *stack, uint32_t id, void *info, char *congestion);
 
+/* -- messages: several buffers, an address, control messages (recvmsg(2), sendmsg(2)) --------- */
+struct gd_iovec {
+    void *base;
+    size_t len;
+};
+struct gd_message {
+    struct gd_iovec *parts; /* the caller's; filled, or sent, in order: no copy of all is made */
+    uint32_t nparts;        /* more than 1,024: -EMSGSIZE */
+    uint32_t control_len;   /* recvmsg: in the room, out the bytes; sendmsg: the bytes */
+    void *control;          /* control messages in Linux's layout (struct cmsghdr), aligned to nothing */
+    int flags;              /* recvmsg, out: MSG_TRUNC, MSG_CTRUNC, MSG_ERRQUEUE */
+    int named;              /* recvmsg, out: addr and port are the sender (not on a stream); sendmsg: they are the receiver */
+    uint8_t addr[16];
+    uint16_t port;
+    int64_t epoch_ns;       /* recvmsg, in: the real time at the engine's time 0, for time stamps */
+};
+
 /* -- the live loop: the same with the real clock (CLOCK_MONOTONIC) -------------------------- */
 /* Polls until there is an event or spin_ns have passed. Returns the count of pairs; *next_in_ns is
  * the time to the next deadline (INT64_MAX: none; <= 0: poll again at once); *frames counts frames
@@ -179,6 +196,9 @@ int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int 
 int64_t gd_live_send(struct gd_sock *sock, const void *data, size_t len, int flags);
 int64_t gd_live_recv(struct gd_sock *sock, void *data, size_t len, int flags);
 int gd_live_accept(struct gd_sock *listener, struct gd_sock **out);
+/* gd_sock_recvmsg and gd_sock_sendmsg likewise; epoch_ns is filled in if the socket asks for time stamps. */
+int64_t gd_live_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags);
+int64_t gd_live_sendmsg(struct gd_sock *sock, const struct gd_message *message, int flags);
 uint64_t gd_live_now(void);
 
 /* -- sockets ------------------------------------------------------------------------------- */
@@ -202,6 +222,10 @@ int64_t gd_sock_sendto(struct gd_sock *sock, const void *data, size_t len, int f
  * *msg_flags gets MSG_TRUNC when the datagram was longer than len. */
 int64_t gd_sock_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, uint8_t *addr,
                          uint16_t *port, int *msg_flags);
+/* recvmsg(2): as gd_sock_recvfrom, and with MSG_ERRQUEUE from the error queue. */
+int64_t gd_sock_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags);
+/* sendmsg(2): as gd_sock_sendto; -EINVAL, -EPERM, -ENODEV for control messages that Linux refuses so. */
+int64_t gd_sock_sendmsg(struct gd_sock *sock, const struct gd_message *message, int flags);
 int gd_sock_shutdown(struct gd_sock *sock, int how);
 int gd_sock_getsockname(struct gd_sock *sock, uint8_t *addr, uint16_t *port);
 int gd_sock_getpeername(struct gd_sock *sock, uint8_t *addr, uint16_t *port);

@@ -50,12 +50,13 @@ struct gd_netif { int index; int naddrs; struct gd_ifaddr addrs[...]; int ntx; .
 struct gd_stack { struct gd_netif *netifs[...]; int nroutes; uint32_t neigh_count; uint64_t generation; ...; };
 struct gd_route { struct gd_addr prefix; uint8_t bits, origin; bool via; struct gd_addr gateway; struct gd_netif *netif; ...; };
 enum gd_route_origin { GD_ROUTE_STATIC, GD_ROUTE_LINK, GD_ROUTE_DHCP, GD_ROUTE_RA };
-const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to);
+const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to,
+                                     const struct gd_netif *netif);
 int gd_route_add(struct gd_stack *stack, const struct gd_route *route);
 int gd_route_remove(struct gd_stack *stack, const struct gd_route *route);
 void gd_route_withdraw(struct gd_stack *stack, struct gd_netif *netif, enum gd_route_origin origin);
 void gd_route_forget(struct gd_stack *stack, struct gd_netif *netif);
-int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src);
+int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, int only, struct gd_addr *src);
 const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on);
 bool gd_ip_within(const struct gd_addr *addr, const struct gd_addr *prefix, uint32_t bits);
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len);

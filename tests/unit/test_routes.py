@@ -27,7 +27,7 @@ def test_longest_prefix_wins(native: Any, table: list[IPv4Network], near: int, p
     base = int(table[pick % len(table)].network_address) if table else 0
     to = IPv4Address((base + near) & 0xFFFFFFFF)
     holding = [network for network in table if to in network]
-    found = lib.gd_route_find(stack, ffi.new("struct gd_addr *", [list(mapped(str(to)))]))
+    found = lib.gd_route_find(stack, ffi.new("struct gd_addr *", [list(mapped(str(to)))]), ffi.NULL)
     if not holding:
         assert found == ffi.NULL
         return
@@ -39,7 +39,7 @@ def test_longest_prefix_wins(native: Any, table: list[IPv4Network], near: int, p
 def test_route_of_the_other_family_is_not_found(ffi: Any, lib: Any) -> None:
     stack, route = ffi.new("struct gd_stack *"), ffi.new("struct gd_route *", {"bits": 0})
     assert lib.gd_route_add(stack, route) == 0
-    assert lib.gd_route_find(stack, ffi.new("struct gd_addr *", [list(mapped(FAR))])) == ffi.NULL
+    assert lib.gd_route_find(stack, ffi.new("struct gd_addr *", [list(mapped(FAR))]), ffi.NULL) == ffi.NULL
 
 
 def test_table_is_bounded_and_the_same_route_replaces(host: Host) -> None:
@@ -122,11 +122,11 @@ def test_route_by_hand_goes_before_a_learnt_one_and_outlives_it(host: Host) -> N
     to = host.ffi.new("struct gd_addr *", [list(mapped(FAR))])
     assert host.lib.gd_route_add(host.stack, learnt) == 0
     assert host.route("0.0.0.0", 0, GATEWAY) == 0
-    assert bytes(host.lib.gd_route_find(host.stack, to).gateway.b) == mapped(GATEWAY)
+    assert bytes(host.lib.gd_route_find(host.stack, to, host.ffi.NULL).gateway.b) == mapped(GATEWAY)
     before = host.stack.generation
     host.lib.gd_route_withdraw(host.stack, learnt.netif, host.lib.GD_ROUTE_DHCP)
     assert host.stack.generation > before
-    assert bytes(host.lib.gd_route_find(host.stack, to).gateway.b) == mapped(GATEWAY)
+    assert bytes(host.lib.gd_route_find(host.stack, to, host.ffi.NULL).gateway.b) == mapped(GATEWAY)
 
 
 def test_detached_interface_takes_its_routes_along(host: Host) -> None:

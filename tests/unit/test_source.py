@@ -77,7 +77,7 @@ class Multihomed:
     def source(self, to: str) -> str | None:
         src = self.ffi.new("struct gd_addr *")
         addr = self.ffi.new("struct gd_addr *", [list(IPv6Address(to).packed)])
-        return str(IPv6Address(bytes(src.b))) if self.lib.gd_ip_source(self.host.stack, addr, src) == 0 else None
+        return str(IPv6Address(bytes(src.b))) if self.lib.gd_ip_source(self.host.stack, addr, 0, src) == 0 else None
 
 
 @pytest.fixture

@@ -302,10 +302,10 @@ int gd_stack_route(struct gd_stack *stack, const uint8_t *dst, uint8_t *src)
 {
     struct gd_addr to = addr_of(dst), next_hop, from;
     struct gd_netif *netif;
-    int rc = gd_ip_path(stack, &to, &netif, &next_hop);
+    int rc = gd_ip_path(stack, &to, 0, &netif, &next_hop);
 
     if (rc == 0)
-        rc = gd_ip_source(stack, &to, &from);
+        rc = gd_ip_source(stack, &to, 0, &from);
     if (rc < 0)
         return rc;
     memcpy(src, from.b, sizeof from.b);

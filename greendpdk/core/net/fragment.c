@@ -22,8 +22,8 @@ struct parts {
     struct gd_stack *stack;
     struct gd_dst *dst;
     const struct gd_ip_fields *fields;
-    const uint8_t *head, *data;
-    uint32_t len;    /* of the data */
+    const uint8_t *head;
+    const struct gd_gather *data;
     uint32_t header; /* before each part: IP's, and IPv6's fragment header */
     uint32_t each;   /* bytes of head and data in a fragment that is not the last */
     uint32_t id;
@@ -48,7 +48,7 @@ static void copy(uint8_t *to, const struct parts *parts, uint32_t at, uint32_t l
     uint32_t first = at < GD_L4_HEAD ? GD_L4_HEAD - at : 0;
 
     memcpy(to, parts->head + at, first);
-    memcpy(to + first, parts->data + at + first - GD_L4_HEAD, len - first);
+    gd_gather_read(parts->data, at + first - GD_L4_HEAD, to + first, len - first);
 }
 
 static void write_header4(struct gd_frame *frame, const struct parts *parts, uint32_t at, uint32_t len, bool more)
@@ -86,7 +86,7 @@ static void write_header6(struct gd_frame *frame, const struct parts *parts, uin
 
 static void transmit(struct gd_frame *frame, const struct parts *parts, uint32_t at, uint32_t len)
 {
-    bool v4 = gd_addr_is_v4(parts->fields->dst), more = at + len < GD_L4_HEAD + parts->len;
+    bool v4 = gd_addr_is_v4(parts->fields->dst), more = at + len < GD_L4_HEAD + parts->data->len;
     struct gd_netif *netif = parts->dst->netif;
 
     frame->flags = 0;
@@ -123,11 +123,11 @@ static bool take_frames(struct gd_netif *netif, struct gd_frame **frames, uint32
 }
 
 int gd_ip_fragment(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, uint32_t mtu,
-                   const uint8_t *head, const void *data, uint32_t len)
+                   const uint8_t *head, const struct gd_gather *data)
 {
-    struct parts parts = {.stack = stack, .dst = dst, .fields = fields, .head = head, .data = data, .len = len};
+    struct parts parts = {.stack = stack, .dst = dst, .fields = fields, .head = head, .data = data};
     struct gd_frame *frames[GD_TX_QUEUE];
-    uint32_t count, total = GD_L4_HEAD + len;
+    uint32_t count, total = GD_L4_HEAD + data->len;
     int rc = gd_ip_resolve(stack, dst, fields);
 
     if (rc < 0)

@@ -92,6 +92,7 @@ static void error_input(struct gd_stack *stack, const struct gd_packet *packet, 
         gd_count(&stack->stats, GD_STAT_icmp_drop_unknown);
         return;
     }
+    error.packet = packet;
     if (len > 0 && quote[0] >> 4 == 4) /* not what IPv6 sent, which this router never saw */
         rc = gd_ip_report(stack, packet->netif, quote, len, &error, now);
     if (rc < 0)
@@ -107,13 +108,13 @@ static void checksum(uint8_t *l4, uint32_t len)
 static void echo_in_parts(struct gd_stack *stack, const struct gd_packet *packet, const struct gd_ip_fields *fields,
                           struct gd_dst *dst)
 {
-    const uint8_t *data = packet->l4 + GD_ICMP4_HEADER;
-    uint32_t len = packet->l4_len - GD_ICMP4_HEADER;
+    struct gd_iovec part = {(void *)(uintptr_t)(packet->l4 + GD_ICMP4_HEADER), packet->l4_len - GD_ICMP4_HEADER};
+    struct gd_gather data = {&part, 1, (uint32_t)part.len};
     uint8_t head[GD_ICMP4_HEADER];
 
     gd_icmp4_write(head, GD_ICMP4_ECHO_REPLY, 0, gd_get32(packet->l4 + 4));
-    gd_put16(head + 2, gd_checksum_finish(gd_checksum_add(gd_checksum_add(0, head, sizeof head), data, len)));
-    if (gd_ip_fragment(stack, dst, fields, gd_path_mtu(stack, dst, fields->dst), head, data, len) < 0)
+    gd_put16(head + 2, gd_checksum_finish(gd_checksum_add(gd_checksum_add(0, head, sizeof head), part.base, part.len)));
+    if (gd_ip_fragment(stack, dst, fields, gd_path_mtu(stack, dst, fields->dst), head, &data) < 0)
         gd_count(&stack->stats, GD_STAT_icmp_drop_output);
     else
         gd_count(&stack->stats, GD_STAT_icmp_out);

@@ -47,23 +47,43 @@ static struct gd_netif *first_with_address(const struct gd_stack *stack, const s
     return NULL;
 }
 
-int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif **netif, struct gd_addr *next_hop)
+/* By an interface that the socket is bound to. IPv4 without a route there: Linux takes it to be on that link. */
+static int path_by(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif *netif, bool group,
+                   struct gd_addr *next_hop)
+{
+    const struct gd_route *route = gd_route_find(stack, to, netif);
+
+    if (gd_addr_is_scoped(to))
+        return gd_addr_scope(to) == 0 || gd_addr_scope(to) == netif->index ? 0 : -EINVAL;
+    if (route && route->via && !group)
+        *next_hop = route->gateway;
+    return route || group || gd_addr_is_v4(to) ? 0 : -ENETUNREACH;
+}
+
+int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, int only, struct gd_netif **netif,
+               struct gd_addr *next_hop)
 {
     bool group = gd_addr_is_multicast(to) || (gd_addr_is_v4(to) && gd_addr_u32(to) == INADDR_BROADCAST);
+    const struct gd_netif *owner = gd_ip_local(stack, to);
     const struct gd_route *route;
 
     *next_hop = *to;
-    if (gd_ip_local(stack, to)) {
+    *netif = only ? gd_netif_find(stack, only) : NULL;
+    if (only && !*netif)
+        return -ENODEV;
+    if (owner && (!only || owner == *netif || *netif == loopback(stack))) {
         *netif = loopback(stack);
         return 0;
     }
+    if (only)
+        return path_by(stack, to, *netif, group, next_hop);
     if (gd_addr_is_scoped(to)) { /* never by a router (RFC 4291 2.5.6) */
         int index = gd_addr_scope(to);
 
         *netif = index ? gd_netif_find(stack, index) : first_with_address(stack, to);
         return *netif ? 0 : -ENETUNREACH;
     }
-    route = gd_route_find(stack, to);
+    route = gd_route_find(stack, to, NULL);
     *netif = route ? route->netif : group ? first_with_address(stack, to) : NULL;
     if (route && route->via && !group)
         *next_hop = route->gateway;
@@ -96,7 +116,9 @@ int gd_dst_resolve(struct gd_stack *stack, struct gd_dst *dst, const struct gd_a
 
     if (dst->generation == stack->generation)
         return 0;
-    rc = gd_ip_path(stack, to, &netif, &next_hop);
+    rc = gd_ip_path(stack, to, dst->only, &netif, &next_hop);
+    if (rc == 0 && dst->direct && !gd_addr_eq(to, &next_hop))
+        rc = -ENETUNREACH;
     return rc < 0 ? rc : gd_dst_by(dst, netif, &next_hop);
 }
 
@@ -159,7 +181,7 @@ static void transport_checksum(const struct gd_ip_fields *fields, struct gd_out 
     uint16_t checksum;
     uint64_t sum;
 
-    if (caps & GD_CAP_LOOPBACK || (!tcp && fields->proto != IPPROTO_UDP))
+    if (caps & GD_CAP_LOOPBACK || fields->no_check || (!tcp && fields->proto != IPPROTO_UDP))
         return;
     sum = gd_ip_pseudo(fields->src, fields->dst, fields->proto, l4_len);
     if (caps & GD_CAP_TX_L4_CSUM) {

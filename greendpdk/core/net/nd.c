@@ -138,7 +138,7 @@ static const uint8_t *mac_of(const struct gd_packet *packet, uint8_t kind)
  * 4), and anybody could give us entries without end. */
 static bool is_on_link(struct gd_netif *netif, const struct gd_addr *addr)
 {
-    const struct gd_route *route = gd_addr_is_link_local(addr) ? NULL : gd_route_find(netif->stack, addr);
+    const struct gd_route *route = gd_addr_is_link_local(addr) ? NULL : gd_route_find(netif->stack, addr, NULL);
 
     return gd_addr_is_link_local(addr) || (route && !route->via && route->netif == netif);
 }

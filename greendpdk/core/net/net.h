@@ -5,6 +5,7 @@
 #define GD_NET_NET_H
 #include "../port/port.h"
 #include "../util/addr.h"
+#include "../util/gather.h"
 #include "../util/table.h"
 #include "../util/timer.h"
 #include "group.h"
@@ -74,6 +75,8 @@ struct gd_dst {
     struct gd_neigh *neigh; /* NULL on loopback; valid as long as generation is current */
     uint32_t mtu;
     uint32_t label, label_ports; /* IPv6: the flow label, and the ports that it was made for; 0: none yet */
+    int only;      /* by that interface alone (SO_BINDTODEVICE); 0: as the routes say. Stays when it is found anew */
+    bool direct;   /* to neighbours alone, by no router (SO_DONTROUTE). Stays too */
 };
 
 struct gd_pmtu {
@@ -95,6 +98,7 @@ struct gd_ip_fields {
     uint8_t proto, tos; /* tos: the traffic class in IPv6 */
     int16_t ttl;        /* the hop limit in IPv6; GD_TTL_DEFAULT: as the interface has it */
     bool df;            /* IPv4 only; IPv6 has no other way */
+    bool no_check;      /* UDP over IPv4 without a checksum (SO_NO_CHECK) */
 };
 
 /* ---- config.c: what stack.c calls ---- */
@@ -137,11 +141,11 @@ void gd_ip_cancel(struct gd_out *out);
 
 /* ---- fragment.c, pmtu.c: packets out that are longer than the path takes ---- */
 #define GD_L4_HEAD 8u /* UDP's header, and ICMP's */
-/* Sends a head of 8 bytes, with its checksum, and len bytes of data in fragments of at most mtu bytes. All or nothing:
+/* Sends a head of 8 bytes, with its checksum, and the data in fragments of at most mtu bytes. All or nothing:
  * 0, -ENOBUFS (no room now), -EAGAIN (the neighbour is being asked), -EHOSTUNREACH (it did not answer), -EMSGSIZE (more
  * fragments than the queue has places), -ENETUNREACH. */
 int gd_ip_fragment(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_fields *fields, uint32_t mtu,
-                   const uint8_t *head, const void *data, uint32_t len);
+                   const uint8_t *head, const struct gd_gather *data);
 /* A router said that no more than mtu bytes pass to that address. The caller has seen to it that we sent something. */
 void gd_pmtu_learn(struct gd_stack *stack, const struct gd_addr *to, uint32_t mtu);
 /* The longest packet to there, where dst leads: the interface's MTU, or less if a router said so lately. */
@@ -149,8 +153,10 @@ uint32_t gd_path_mtu(struct gd_stack *stack, const struct gd_dst *dst, const str
 
 /* The interface that owns addr (loopback for 127/8 and ::1), or NULL. */
 struct gd_netif *gd_ip_local(struct gd_stack *stack, const struct gd_addr *addr);
-/* Where packets to an address leave by, and what to ask a neighbour for. 0, -ENETUNREACH. */
-int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, struct gd_netif **netif, struct gd_addr *next_hop);
+/* Where packets to an address leave by, and what to ask a neighbour for; only: by that interface, 0: by any.
+ * 0, -ENETUNREACH, -ENODEV, -EINVAL (an address of another link than only's). */
+int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, int only, struct gd_netif **netif,
+               struct gd_addr *next_hop);
 /* The interface's own address of that value, tentative or not; NULL: it has none such. config.c */
 struct gd_ifaddr *gd_netif_own(struct gd_netif *netif, const struct gd_addr *addr);
 /* Another host uses this one: keep it, and say so, but at most every 10 s (RFC 5227 2.4 b). True: say so now. */
@@ -219,6 +225,10 @@ struct gd_icmp_error {
     int error; /* errno, positive: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE, ... */
     bool hard;
     uint32_t mtu;
+    int ifindex;                    /* where it came by, or where the neighbour was to be */
+    const struct gd_packet *packet; /* the ICMP packet; NULL: a neighbour's silence */
+    const uint8_t *quote;           /* from the transport header on, quote_len bytes; 8 at least */
+    uint32_t quote_len;
 };
 /* 0, or -ENOENT: no such socket. */
 int gd_tcp_icmp(struct gd_stack *stack, const struct gd_icmp_error *error, uint64_t now); /* tcp/icmp.c */
@@ -236,8 +246,8 @@ int gd_group_join(struct gd_netif *netif, const struct gd_addr *addr);
 void gd_group_leave(struct gd_netif *netif, const struct gd_addr *addr);
 bool gd_group_member(struct gd_netif *netif, const struct gd_addr *addr);
 /* ---- source.c: which of our addresses a packet comes from ---- */
-/* Best source address for `to`. 0, -ENETUNREACH. */
-int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src);
+/* Best source address for `to`, by that interface alone if only is not 0. 0, and as gd_ip_path. */
+int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, int only, struct gd_addr *src);
 /* The interface's own address to talk to its neighbour `on` from; NULL: it has none of that family. */
 const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_addr *on);
 
@@ -266,8 +276,9 @@ struct gd_route {
     struct gd_addr source; /* what packets come from as long as it is ours, if nobody has bound one; ::, no wish */
     struct gd_netif *netif;
 };
-/* Longest match, or NULL. */
-const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to);
+/* Longest match, or NULL; netif NULL: by any interface. */
+const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to,
+                                     const struct gd_netif *netif);
 /* Takes the place of one with the same prefix, interface and origin. 0, -ENOSPC. */
 int gd_route_add(struct gd_stack *stack, const struct gd_route *route);
 /* Sets the source of the one with the same prefix, interface and origin. 0, -ESRCH. */

@@ -15,6 +15,7 @@
 struct quoted {
     struct gd_addr src, dst;
     const uint8_t *l4;
+    uint32_t len;
     uint8_t proto;
 };
 
@@ -24,7 +25,7 @@ static bool parse_ip4(const uint8_t *data, uint32_t len, struct quoted *quoted)
 
     if (!gd_ip4_parse(data, len, &ip) || ip.fragment & GD_IP4_OFFSET || len - ip.header_len < QUOTE)
         return false;
-    *quoted = (struct quoted){ip.src, ip.dst, data + ip.header_len, ip.proto};
+    *quoted = (struct quoted){ip.src, ip.dst, data + ip.header_len, len - ip.header_len, ip.proto};
     return true;
 }
 
@@ -38,7 +39,8 @@ static bool parse_ip6(const struct gd_netif *netif, const uint8_t *data, uint32_
     at = gd_ip6_skip(data, len, &ip.next);
     if (at == 0 || len - at < QUOTE)
         return false;
-    *quoted = (struct quoted){gd_ip6_scoped(netif, &ip.src), gd_ip6_scoped(netif, &ip.dst), data + at, ip.next};
+    *quoted = (struct quoted){gd_ip6_scoped(netif, &ip.src), gd_ip6_scoped(netif, &ip.dst), data + at,
+                              len - at, ip.next};
     return true;
 }
 
@@ -51,6 +53,9 @@ int gd_ip_report(struct gd_stack *stack, const struct gd_netif *netif, const uin
         return -EINVAL;
     error->local = (struct gd_endpoint){quoted.src, gd_get16(quoted.l4)};
     error->remote = (struct gd_endpoint){quoted.dst, gd_get16(quoted.l4 + 2)};
+    error->ifindex = netif->index;
+    error->quote = quoted.l4;
+    error->quote_len = quoted.len;
     error->seq = gd_get32(quoted.l4 + 4);
     if (!gd_ip_local(stack, &quoted.src))
         return -ENOENT;

@@ -22,10 +22,11 @@ static bool matches(const struct gd_route *route, const struct gd_addr *to)
     return gd_addr_is_v4(&route->prefix) == gd_addr_is_v4(to) && gd_ip_within(to, &route->prefix, route->bits);
 }
 
-const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to)
+const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to,
+                                     const struct gd_netif *netif)
 {
     for (int i = 0; i < stack->nroutes; i++)
-        if (matches(&stack->routes[i], to))
+        if ((!netif || stack->routes[i].netif == netif) && matches(&stack->routes[i], to))
             return &stack->routes[i];
     return NULL;
 }

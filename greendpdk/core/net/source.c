@@ -189,9 +189,10 @@ const struct gd_addr *gd_ip_own(const struct gd_netif *netif, const struct gd_ad
 }
 
 /* The one that the route names, as Linux's `ip route ... src`. */
-static bool preferred(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src)
+static bool preferred(struct gd_stack *stack, const struct gd_addr *to, const struct gd_netif *only,
+                      struct gd_addr *src)
 {
-    const struct gd_route *route = gd_route_find(stack, to);
+    const struct gd_route *route = gd_route_find(stack, to, only);
 
     if (!route || gd_addr_is_any(&route->source) || !gd_ip_local(stack, &route->source))
         return false;
@@ -199,7 +200,7 @@ static bool preferred(struct gd_stack *stack, const struct gd_addr *to, struct g
     return true;
 }
 
-int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_addr *src)
+int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, int only, struct gd_addr *src)
 {
     static const uint8_t localhost[4] = {127, 0, 0, 1};
     struct choice choice = {.to = to};
@@ -212,13 +213,13 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, struct gd_add
         *src = gd_addr_is_v4(to) && gd_addr_is_loopback(to) ? gd_addr_v4(localhost) : *to;
         return 0;
     }
-    rc = gd_ip_path(stack, to, &netif, &next_hop);
+    rc = gd_ip_path(stack, to, only, &netif, &next_hop);
     if (rc < 0)
         return rc;
     choice.out = netif;
     choice.only_out = gd_addr_is_multicast(to) || scope_of(to) == SCOPE_LINK;
     /* In IPv6 links and groups are no part of ::/0, as Linux has routes of their own for them. */
-    if ((gd_addr_is_v4(to) || !choice.only_out) && preferred(stack, to, src))
+    if ((gd_addr_is_v4(to) || !choice.only_out) && preferred(stack, to, only ? netif : NULL, src))
         return 0;
     own = gd_addr_is_v4(to) ? source4(netif, &next_hop, gd_addr_eq(to, &next_hop)) : source6(stack, &choice);
     if (!own)

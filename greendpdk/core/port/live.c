@@ -90,3 +90,40 @@ int gd_live_accept(struct gd_sock *listener, struct gd_sock **out)
     turn(listener->stack);
     return gd_sock_accept(listener, out);
 }
+
+/* Of the clocks as they are now: a real time that was set meanwhile counts at once. */
+static int64_t epoch(void)
+{
+    struct timespec real;
+    uint64_t now = gd_live_now();
+
+    clock_gettime(CLOCK_REALTIME, &real);
+    return (int64_t)real.tv_sec * 1000000000 + real.tv_nsec - (int64_t)now;
+}
+
+int64_t gd_live_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags)
+{
+    uint32_t room = message->control_len;
+    int64_t received;
+
+    count_call(sock->stack);
+    message->epoch_ns = sock->options.stamps != 0 ? epoch() : 0;
+    received = gd_sock_recvmsg(sock, message, flags);
+    if (received != -EAGAIN)
+        return received;
+    turn(sock->stack);
+    message->control_len = room;
+    return gd_sock_recvmsg(sock, message, flags);
+}
+
+int64_t gd_live_sendmsg(struct gd_sock *sock, const struct gd_message *message, int flags)
+{
+    int64_t sent;
+
+    count_call(sock->stack);
+    sent = gd_sock_sendmsg(sock, message, flags);
+    if (sent != -EAGAIN)
+        return sent;
+    turn(sock->stack);
+    return gd_sock_sendmsg(sock, message, flags);
+}

@@ -86,12 +86,14 @@ void gd_bind_release(struct gd_stack *stack, struct gd_flow *flow)
     free_if_unused(stack, holders);
 }
 
-/* Could one packet be for both addresses? */
+/* Could one packet be for both, with their addresses and devices? */
 static bool overlap(const struct gd_sock *a, const struct gd_addr *a_addr, const struct gd_sock *b)
 {
     const struct gd_addr *b_addr = &b->flow.local.addr;
     bool a_any = gd_addr_is_any(a_addr), b_any = gd_addr_is_any(b_addr);
 
+    if (a->options.device != 0 && b->options.device != 0 && a->options.device != b->options.device)
+        return false;
     if (gd_addr_is_v4(a_addr) == gd_addr_is_v4(b_addr))
         return a_any || b_any || gd_addr_eq(a_addr, b_addr);
     if (gd_addr_is_v4(a_addr)) /* b is IPv6: only its wildcard takes IPv4 in */
@@ -166,7 +168,7 @@ static int hold_ephemeral(struct gd_sock *sock, const struct gd_endpoint *remote
 int gd_bind_implicit(struct gd_sock *sock, const struct gd_endpoint *remote)
 {
     if (remote != NULL && !sock->bound_addr) {
-        int rc = gd_ip_source(sock->stack, &remote->addr, &sock->flow.local.addr);
+        int rc = gd_ip_source(sock->stack, &remote->addr, sock->dst.only, &sock->flow.local.addr);
 
         if (rc != 0)
             return rc;

@@ -62,8 +62,8 @@ void gd_bound_remove(struct gd_sock *sock)
     gd_table_remove(&sock->stack->listeners, &sock->listen_node);
 }
 
-/* How well a socket fits: 0 not at all, a wildcard of both families 1, of its own 2, the exact address 3. */
-static int fits(const struct gd_sock *sock, const struct gd_addr *local)
+/* How well a socket's address fits: 0 not at all, a wildcard of both families 1, of its own 2, the exact address 3. */
+static int fits_address(const struct gd_sock *sock, const struct gd_addr *local)
 {
     const struct gd_addr *bound = &sock->flow.local.addr;
 
@@ -76,8 +76,16 @@ static int fits(const struct gd_sock *sock, const struct gd_addr *local)
     return !gd_addr_is_v4(bound) && !sock->options.v6only ? 1 : 0; /* RFC 3493 5.3 */
 }
 
+/* With its device; to be bound to one counts as much as an address does (Linux's compute_score). */
+static int fits(const struct gd_sock *sock, const struct gd_addr *local, int ifindex)
+{
+    int fit = gd_device_fits(&sock->options, ifindex) ? fits_address(sock, local) : 0;
+
+    return fit > 0 && sock->options.device != 0 ? fit + 3 : fit;
+}
+
 struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struct gd_endpoint *local,
-                              const struct gd_endpoint *remote)
+                              const struct gd_endpoint *remote, int ifindex)
 {
     uint64_t hash = hash_port(stack, proto, local->port);
     uint64_t spread = hash_flow(stack, proto, local, remote);
@@ -92,7 +100,7 @@ struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struc
 
         if (node->hash != hash || sock->flow.proto != proto || sock->flow.local.port != local->port)
             continue;
-        fit = fits(sock, &local->addr);
+        fit = fits(sock, &local->addr, ifindex);
         /* Among equals the highest random weight: one leaves, and only its own connections move. */
         if (fit > best_fit || (fit > 0 && fit == best_fit && weight > best_weight)) {
             best = sock;
@@ -103,9 +111,9 @@ struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struc
     return best;
 }
 
-bool gd_bound_fits(const struct gd_sock *sock, const struct gd_addr *local)
+bool gd_bound_fits(const struct gd_sock *sock, const struct gd_addr *local, int ifindex)
 {
-    return fits(sock, local) > 0;
+    return fits(sock, local, ifindex) > 0;
 }
 
 struct gd_sock *gd_bound_next(struct gd_stack *stack, uint8_t proto, uint16_t port, struct gd_sock *after)

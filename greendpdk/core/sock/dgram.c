@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define RECV_FLAGS (MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC)
+#define RECV_FLAGS (MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC | \
+                    MSG_ERRQUEUE)
 
 static void retry(struct gd_timer *timer, uint64_t now)
 {
@@ -57,38 +58,82 @@ uint32_t gd_udp_ready(struct gd_sock *sock)
         bits |= GD_RDHUP;
     if (sock->shut_rd && sock->shut_wr)
         bits |= GD_HUP;
-    if (sock->error)
+    if (sock->error || gd_errors_any(sock))
         bits |= GD_ERR;
     return bits;
 }
 
-int64_t gd_udp_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, struct gd_endpoint *from,
-                        int *msg_flags)
+/* What the application asked to be told of this one. */
+static void put_control(struct gd_udp *udp, struct gd_message *message, const struct gd_record *record)
+{
+    struct gd_control control = {message->control, message->control_len, 0, &message->flags};
+    struct gd_sock *sock = &udp->sock;
+
+    gd_control_put_stamp(&control, sock, record->facts.at, message->epoch_ns);
+    if (sock->options.control & GD_TELL_DROPS && record->dropped != 0)
+        gd_control_put(&control, SOL_SOCKET, SO_RXQ_OVFL, &record->dropped, sizeof record->dropped);
+    gd_control_put_facts(&control, sock, &record->facts, &record->from.addr);
+    message->control_len = control.used;
+}
+
+/* Scatters it over the parts; returns the bytes that found room. */
+static uint32_t scatter(const struct gd_udp *udp, const struct gd_message *message, uint32_t len)
+{
+    uint32_t done = 0;
+
+    for (uint32_t i = 0; i < message->nparts && done < len; i++) {
+        const struct gd_iovec *part = &message->parts[i];
+        uint32_t count = part->len < len - done ? (uint32_t)part->len : len - done;
+
+        gd_buffer_read(&udp->queue, (uint32_t)sizeof(struct gd_record) + done, part->base, count);
+        done += count;
+    }
+    return done;
+}
+
+int64_t gd_udp_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags)
 {
     struct gd_udp *udp = gd_udp_of(sock);
     struct gd_record record;
     uint32_t copied;
     int rc;
 
-    if (msg_flags)
-        *msg_flags = 0;
     if (flags & ~RECV_FLAGS)
         return -EOPNOTSUPP;
+    if (flags & MSG_ERRQUEUE)
+        return gd_errors_receive(sock, message);
     rc = gd_sock_take_error(sock);
     if (rc < 0)
         return rc;
     if (udp->queue.len == 0)
         return sock->shut_rd ? 0 : -EAGAIN;
     gd_buffer_read(&udp->queue, 0, &record, sizeof record);
-    copied = len < record.len ? (uint32_t)len : record.len;
-    gd_buffer_read(&udp->queue, sizeof record, data, copied);
-    if (from)
-        *from = record.from;
-    if (msg_flags && copied < record.len)
-        *msg_flags |= MSG_TRUNC;
+    copied = scatter(udp, message, record.len);
+    memcpy(message->addr, record.from.addr.b, sizeof message->addr);
+    message->port = record.from.port;
+    message->named = 1;
+    if (copied < record.len)
+        message->flags |= MSG_TRUNC;
+    put_control(udp, message, &record);
     if ((flags & MSG_PEEK) == 0)
         gd_buffer_consume(&sock->stack->pool, &udp->queue, (uint32_t)sizeof record + record.len, false);
     return flags & MSG_TRUNC ? record.len : copied;
+}
+
+int64_t gd_udp_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, struct gd_endpoint *from,
+                        int *msg_flags)
+{
+    struct gd_iovec part = {data, len};
+    struct gd_message message = {.parts = &part, .nparts = 1};
+    int64_t rc = gd_udp_recvmsg(sock, &message, flags);
+
+    if (from) {
+        memcpy(from->addr.b, message.addr, sizeof message.addr);
+        from->port = message.port;
+    }
+    if (msg_flags)
+        *msg_flags = message.flags & ~MSG_CTRUNC;
+    return rc;
 }
 
 int gd_udp_unread(struct gd_sock *sock)
@@ -127,6 +172,7 @@ int gd_udp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
 {
     struct gd_udp *udp = gd_udp_of(sock);
     struct gd_endpoint to;
+    struct gd_aim aim;
     int rc;
 
     if (!remote) {
@@ -134,7 +180,8 @@ int gd_udp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
         return 0;
     }
     to = (struct gd_endpoint){gd_udp_destination(&remote->addr), remote->port};
-    rc = gd_udp_aim(udp, &to.addr);
+    aim = gd_udp_aim_of(udp, &to.addr);
+    rc = gd_udp_aim(udp, &aim);
     if (rc == 0 && sock->flow.local.port == 0)
         rc = gd_bind_implicit(sock, &to);
     if (rc < 0)

@@ -2,11 +2,31 @@
 #ifndef GD_SOCK_DGRAM_H
 #define GD_SOCK_DGRAM_H
 #include "../stack.h"
+#include "control.h"
+#include "errors.h"
 
 /* What stands before a datagram in the queue. */
 struct gd_record {
     struct gd_endpoint from;
     uint16_t len;
+    uint32_t dropped; /* datagrams that had found no room by then */
+    struct gd_facts facts;
+};
+
+/* One that comes in. */
+struct gd_udp_datagram {
+    struct gd_endpoint local, remote;
+    struct gd_gather data;
+    struct gd_netif *netif;
+    uint8_t ttl, tos;
+};
+
+/* Where datagrams go, and how. */
+struct gd_aim {
+    struct gd_addr to;
+    struct gd_addr source; /* ::, the one that is bound, or the best */
+    int only;              /* by that interface; 0: as the routes say */
+    bool direct;           /* by no router */
 };
 
 #define GD_MEMBERSHIPS 20 /* Linux's igmp_max_memberships */
@@ -29,10 +49,11 @@ struct gd_udp {
     struct gd_sock sock; /* first: the handle points at it */
     struct gd_buffer queue;
     struct gd_timer retry; /* armed: the device took no more, writers wait */
-    struct gd_addr to;     /* what sock.dst leads to */
+    struct gd_aim aim;     /* what sock.dst leads to */
     struct gd_addr src;    /* the source address chosen for it, while no address is bound */
     bool to_all;           /* and that is a broadcast address */
     bool connected;
+    uint32_t dropped;      /* datagrams that found no room */
     int nmemberships;
     struct gd_membership *memberships; /* owned; NULL until the first join */
     struct gd_multicast multicast[2];  /* of IPv4, of IPv6 */
@@ -56,14 +77,15 @@ int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to);
 
 /* dgram_input.c */
 /* A datagram to a group or everybody, to all sockets of ours that hear it; returns how many would. */
-uint32_t gd_udp_deliver(struct gd_netif *netif, const struct gd_endpoint *local, const struct gd_endpoint *remote,
-                        const uint8_t *data, uint32_t len);
+uint32_t gd_udp_deliver(const struct gd_udp_datagram *datagram);
 
 /* dgram_output.c */
 /* The longest packet to there that may go in one piece; sock.dst leads there. */
 uint32_t gd_udp_mtu(struct gd_udp *udp, const struct gd_addr *to);
 /* The address that datagrams to `to` really go to. */
 struct gd_addr gd_udp_destination(const struct gd_addr *to);
-/* Points sock.dst and the source address at `to`; nothing to do when the last datagram went there too. 0, -errno. */
-int gd_udp_aim(struct gd_udp *udp, const struct gd_addr *to);
+/* Points sock.dst and the source address there; nothing to do when the last datagram went there too. 0, -errno. */
+int gd_udp_aim(struct gd_udp *udp, const struct gd_aim *aim);
+/* As the socket's own options say. */
+struct gd_aim gd_udp_aim_of(const struct gd_udp *udp, const struct gd_addr *to);
 #endif

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #define RETRY 1000000ull /* without a frame to be had: 1 ms, by when the driver has sent some */
-#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM | MSG_EOR)
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM | MSG_EOR | MSG_DONTROUTE)
 
 /* 0.0.0.0 as a destination is this host, as on Linux. */
 struct gd_addr gd_udp_destination(const struct gd_addr *to)
@@ -33,15 +33,26 @@ static bool names_source(const struct gd_sock *sock)
     return !gd_addr_is_any(bound) && !gd_addr_is_multicast(bound) && !gd_ip4_any_broadcast(sock->stack, bound);
 }
 
-/* IP_MULTICAST_IF has been set for such an address. */
-static bool has_interface(const struct gd_udp *udp, const struct gd_addr *to)
+/* IP_MULTICAST_IF has been set for such an address, and nothing nearer says by which interface. */
+static bool has_interface(const struct gd_udp *udp, const struct gd_aim *aim)
 {
-    return gd_addr_is_multicast(to) && udp->multicast[gd_addr_is_v4(to) ? 0 : 1].ifindex != 0;
+    const struct gd_addr *to = &aim->to;
+
+    return aim->only == 0 && gd_addr_is_multicast(to) && udp->multicast[gd_addr_is_v4(to) ? 0 : 1].ifindex != 0;
+}
+
+/* What datagrams of this aim come from, if it is not to be chosen; NULL: it is. */
+static const struct gd_addr *named_source(const struct gd_udp *udp, const struct gd_aim *aim)
+{
+    if (!gd_addr_is_any(&aim->source))
+        return &aim->source;
+    return names_source(&udp->sock) ? &udp->sock.flow.local.addr : NULL;
 }
 
 /* May this socket send there at all? */
-static int check_destination(struct gd_udp *udp, const struct gd_addr *to)
+static int check_destination(struct gd_udp *udp, const struct gd_aim *aim)
 {
+    const struct gd_addr *to = &aim->to, *source = named_source(udp, aim);
     const struct gd_sock *sock = &udp->sock;
     struct gd_netif *netif;
     struct gd_addr next_hop;
@@ -51,38 +62,57 @@ static int check_destination(struct gd_udp *udp, const struct gd_addr *to)
         return -EAFNOSUPPORT;
     if (sock->domain == AF_INET6 && sock->options.v6only && gd_addr_is_v4(to))
         return -ENETUNREACH;
-    if (names_source(sock) && !gd_ip_local(sock->stack, &sock->flow.local.addr)) /* it was ours when it was bound */
-        return -EINVAL; /* as Linux's route look-up says */
+    if (source && !gd_ip_local(sock->stack, source)) /* one that is bound was ours then; both as Linux says */
+        return source == &aim->source ? -ENETUNREACH : -EINVAL;
     udp->to_all = false;
-    if (has_interface(udp, to))
+    if (has_interface(udp, aim))
         return 0;
-    rc = gd_ip_path(sock->stack, to, &netif, &next_hop);
+    rc = gd_ip_path(sock->stack, to, aim->only, &netif, &next_hop);
     if (rc < 0)
         return rc;
+    if (aim->direct && !gd_addr_eq(to, &next_hop))
+        return -ENETUNREACH;
     udp->to_all = gd_ip4_broadcast(netif, to);
     return udp->to_all && !sock->options.broadcast ? -EACCES : 0;
 }
 
-int gd_udp_aim(struct gd_udp *udp, const struct gd_addr *to)
+static bool same_aim(const struct gd_aim *a, const struct gd_aim *b)
+{
+    return a->only == b->only && a->direct == b->direct && gd_addr_eq(&a->to, &b->to) &&
+           gd_addr_eq(&a->source, &b->source);
+}
+
+int gd_udp_aim(struct gd_udp *udp, const struct gd_aim *aim)
 {
     struct gd_sock *sock = &udp->sock;
-    bool same = gd_addr_eq(&udp->to, to);
     int rc;
 
-    if (same && sock->dst.generation == sock->stack->generation)
+    if (sock->dst.generation == sock->stack->generation && same_aim(&udp->aim, aim))
         return 0;
     sock->dst.generation = 0;
-    rc = check_destination(udp, to);
-    if (rc == 0 && has_interface(udp, to))
-        rc = gd_udp_aim_group(udp, to);
+    sock->dst.only = aim->only;
+    sock->dst.direct = aim->direct;
+    rc = check_destination(udp, aim);
+    if (rc == 0 && has_interface(udp, aim))
+        rc = gd_udp_aim_group(udp, &aim->to);
     else if (rc == 0)
-        rc = gd_ip_source(sock->stack, to, &udp->src);
-    if (rc == 0 && names_source(sock))
-        udp->src = sock->flow.local.addr;
+        rc = gd_ip_source(sock->stack, &aim->to, aim->only, &udp->src);
+    if (rc == 0 && named_source(udp, aim))
+        udp->src = *named_source(udp, aim);
     else if (rc == 0 && !gd_ip_local(sock->stack, &udp->src)) /* IP_MULTICAST_IF's, which nobody has looked at */
         rc = -EINVAL;
-    udp->to = *to;
+    udp->aim = *aim;
     return rc;
+}
+
+struct gd_aim gd_udp_aim_of(const struct gd_udp *udp, const struct gd_addr *to)
+{
+    const struct gd_options *options = &udp->sock.options;
+    struct gd_aim aim = {.to = *to, .only = options->device, .direct = options->dontroute};
+
+    if (aim.only == 0 && !gd_addr_is_multicast(to))
+        aim.only = options->unicast_if[gd_addr_is_v4(to) ? 0 : 1];
+    return aim;
 }
 
 /* EAGAIN, and GD_WRITE as soon as there is reason to try again. */
@@ -125,21 +155,22 @@ uint32_t gd_udp_mtu(struct gd_udp *udp, const struct gd_addr *to)
 
 /* In fragments none of which has DF: each router may cut it smaller still, as on Linux. */
 static int transmit_parts(struct gd_sock *sock, struct gd_ip_fields *fields, const struct gd_udp_header *header,
-                          const void *data, uint32_t mtu)
+                          const struct gd_gather *data, uint32_t mtu)
 {
     uint8_t head[GD_UDP_HEADER];
     uint64_t sum = gd_ip_pseudo(fields->src, fields->dst, IPPROTO_UDP, header->len);
     uint16_t checksum;
 
     gd_udp_write(head, header);
-    sum = gd_checksum_add(gd_checksum_add(sum, head, sizeof head), data, header->len - GD_UDP_HEADER);
-    checksum = gd_checksum_finish(sum);
-    gd_put16(head + 6, checksum ? checksum : 0xffff); /* 0 would say "none" (RFC 768) */
-    return gd_ip_fragment(sock->stack, &sock->dst, fields, mtu, head, data, header->len - GD_UDP_HEADER);
+    if (!fields->no_check) {
+        checksum = gd_checksum_finish(gd_gather_sum(gd_checksum_add(sum, head, sizeof head), data));
+        gd_put16(head + 6, checksum ? checksum : 0xffff); /* 0 would say "none" (RFC 768) */
+    }
+    return gd_ip_fragment(sock->stack, &sock->dst, fields, mtu, head, data);
 }
 
 static int transmit_whole(struct gd_sock *sock, struct gd_ip_fields *fields, const struct gd_udp_header *header,
-                          const void *data)
+                          const struct gd_gather *data)
 {
     struct gd_out out;
     int rc = gd_ip_begin(sock->stack, &sock->dst, fields, &out);
@@ -147,23 +178,28 @@ static int transmit_whole(struct gd_sock *sock, struct gd_ip_fields *fields, con
     if (rc < 0)
         return rc;
     gd_udp_write(out.l4, header);
-    if (header->len > GD_UDP_HEADER)
-        memcpy(out.l4 + GD_UDP_HEADER, data, header->len - GD_UDP_HEADER);
+    gd_gather_read(data, 0, out.l4 + GD_UDP_HEADER, data->len);
     gd_ip_end(sock->stack, fields, &out, header->len);
     return 0;
 }
 
 /* What we send to a group or to everybody is for the sockets of this host as well (RFC 1112 6.1; Linux's ip_mc_output).
  * Handed over at once: there is no wire in between. */
-static void loop_back(struct gd_udp *udp, const struct gd_endpoint *to, const void *data, uint32_t len)
+static void loop_back(struct gd_udp *udp, const struct gd_endpoint *to, const struct gd_ip_fields *fields,
+                      const struct gd_gather *data)
 {
-    struct gd_endpoint local = {gd_addr_on(&to->addr, 0), to->port}, remote = {udp->src, udp->sock.flow.local.port};
     struct gd_netif *netif = udp->sock.dst.netif;
+    struct gd_udp_datagram datagram = {.local = {gd_addr_on(&to->addr, 0), to->port},
+                                   .remote = {udp->src, udp->sock.flow.local.port},
+                                   .data = *data,
+                                   .netif = netif,
+                                   .ttl = (uint8_t)(fields->ttl < 0 ? GD_TTL : fields->ttl),
+                                   .tos = fields->tos};
     /* What leaves by Linux's lo comes back by it, whatever IP_MULTICAST_LOOP says. */
     bool loops = udp->multicast[gd_addr_is_v4(&to->addr) ? 0 : 1].loop || netif->port->caps & GD_CAP_LOOPBACK;
 
-    if (gd_addr_is_multicast(&to->addr) ? loops && gd_group_member(netif, &local.addr) : udp->to_all)
-        gd_udp_deliver(netif, &local, &remote, data, len);
+    if (gd_addr_is_multicast(&to->addr) ? loops && gd_group_member(netif, &datagram.local.addr) : udp->to_all)
+        gd_udp_deliver(&datagram);
 }
 
 /* Hop limit 0, and a scope of the interface alone (RFC 4291 2.7): it stays in this host. */
@@ -177,30 +213,48 @@ static bool stays_here(const struct gd_ip_fields *fields, const struct gd_dst *d
            (!gd_addr_is_v4(to) && (to->b[1] & 15) == 1);
 }
 
-static int transmit(struct gd_udp *udp, const void *data, uint32_t len, const struct gd_endpoint *to)
+static struct gd_ip_fields fields_of(const struct gd_udp *udp, const struct gd_addr *to, const struct gd_wishes *wishes)
+{
+    const struct gd_options *options = &udp->sock.options;
+    bool v4 = gd_addr_is_v4(to);
+    struct gd_ip_fields fields = {.src = &udp->src,
+                                  .dst = to,
+                                  .proto = IPPROTO_UDP,
+                                  .ttl = wishes->ttl,
+                                  .tos = wishes->tos >= 0 ? (uint8_t)wishes->tos : gd_options_tos(options, to),
+                                  .df = sets_df(options->pmtudisc[v4 ? 0 : 1]),
+                                  .no_check = v4 && options->no_check};
+
+    if (wishes->ttl < 0)
+        fields.ttl = gd_addr_is_multicast(to) ? udp->multicast[v4 ? 0 : 1].ttl : gd_options_ttl(options, to);
+    return fields;
+}
+
+static int transmit(struct gd_udp *udp, const struct gd_gather *data, const struct gd_endpoint *to,
+                    const struct gd_wishes *wishes)
 {
     struct gd_sock *sock = &udp->sock;
-    struct gd_udp_header header = {sock->flow.local.port, to->port, GD_UDP_HEADER + len, 0};
+    struct gd_udp_header header = {sock->flow.local.port, to->port, GD_UDP_HEADER + data->len, 0};
+    struct gd_ip_fields fields = fields_of(udp, &to->addr, wishes);
     bool v4 = gd_addr_is_v4(&to->addr);
-    uint8_t mode = sock->options.pmtudisc[v4 ? 0 : 1];
-    struct gd_ip_fields fields = {.src = &udp->src,
-                                  .dst = &to->addr,
-                                  .proto = IPPROTO_UDP,
-                                  .ttl = gd_addr_is_multicast(&to->addr) ? udp->multicast[v4 ? 0 : 1].ttl
-                                                                         : gd_options_ttl(&sock->options, &to->addr),
-                                  .tos = gd_options_tos(&sock->options, &to->addr),
-                                  .df = sets_df(mode)};
+    bool dontfrag = !v4 && (wishes->dontfrag >= 0 ? wishes->dontfrag != 0 : sock->options.dontfrag);
     int rc = gd_ip_resolve(sock->stack, &sock->dst, &fields);
-    uint32_t mtu;
 
-    if (rc < 0 || stays_here(&fields, &sock->dst))
-        return rc;
-    mtu = gd_udp_mtu(udp, &to->addr);
-    if (gd_ip_header_len(&to->addr) + header.len <= mtu)
-        return transmit_whole(sock, &fields, &header, data);
-    if (may_fragment(mode) && (v4 || !sock->options.dontfrag))
-        return transmit_parts(sock, &fields, &header, data, mtu);
-    return -EMSGSIZE;
+    if (rc == 0 && !stays_here(&fields, &sock->dst)) {
+        uint32_t mtu = gd_udp_mtu(udp, &to->addr);
+
+        if (gd_ip_header_len(&to->addr) + header.len <= mtu)
+            rc = transmit_whole(sock, &fields, &header, data);
+        else if (may_fragment(sock->options.pmtudisc[v4 ? 0 : 1]) && !dontfrag)
+            rc = transmit_parts(sock, &fields, &header, data, mtu);
+        else
+            rc = -EMSGSIZE;
+        if (rc == -EMSGSIZE && gd_errors_wanted(sock, v4))
+            gd_errors_add_local(sock, to, mtu);
+    }
+    if (rc == 0)
+        loop_back(udp, to, &fields, data);
+    return rc;
 }
 
 static int bind_to_send(struct gd_sock *sock)
@@ -212,15 +266,27 @@ static int bind_to_send(struct gd_sock *sock)
     return rc;
 }
 
-/* The order of these checks is Linux's (udp_sendmsg). */
-int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int flags, const struct gd_endpoint *to)
+/* By what is set for the socket, and for this one datagram. */
+static int aim_at(struct gd_udp *udp, const struct gd_addr *to, int flags, const struct gd_wishes *wishes)
 {
+    struct gd_aim aim = gd_udp_aim_of(udp, to);
+
+    if (wishes->ifindex != 0)
+        aim.only = wishes->ifindex;
+    aim.source = wishes->source;
+    aim.direct = aim.direct || flags & MSG_DONTROUTE;
+    return gd_udp_aim(udp, &aim);
+}
+
+/* The order of these checks is Linux's (udp_sendmsg). */
+static int64_t send_one(struct gd_sock *sock, const struct gd_gather *data, int flags, const struct gd_endpoint *to,
+                        const struct gd_message *message)
+{
+    struct gd_wishes wishes = GD_NO_WISHES;
     struct gd_udp *udp = gd_udp_of(sock);
     struct gd_endpoint remote;
-    int rc;
+    int rc = 0;
 
-    if (len > GD_UDP_MAX + (sock->domain == AF_INET ? 0 : GD_UDP6_MORE))
-        return -EMSGSIZE;
     if (flags & ~SEND_FLAGS)
         return -EOPNOTSUPP;
     if (!to && !udp->connected)
@@ -229,9 +295,12 @@ int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int fl
     remote.addr = gd_udp_destination(&remote.addr);
     if (remote.port == 0)
         return -EINVAL;
-    if (len > GD_UDP_MAX && gd_addr_is_v4(&remote.addr))
+    if (data->len > GD_UDP_MAX && gd_addr_is_v4(&remote.addr))
         return -EMSGSIZE;
-    rc = gd_udp_aim(udp, &remote.addr);
+    if (message && message->control_len > 0)
+        rc = gd_control_parse(sock, message->control, message->control_len, gd_addr_is_v4(&remote.addr), &wishes);
+    if (rc == 0)
+        rc = aim_at(udp, &remote.addr, flags, &wishes);
     if (rc == 0)
         rc = gd_sock_take_error(sock);
     if (rc == 0 && sock->shut_wr)
@@ -242,10 +311,34 @@ int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int fl
         return rc;
     if (flags & MSG_CONFIRM)
         gd_neigh_confirm(sock->stack, &sock->dst, sock->stack->now);
-    rc = transmit(udp, data, (uint32_t)len, &remote);
+    rc = transmit(udp, data, &remote, &wishes);
     if (rc < 0)
         return rc == -ENOBUFS || rc == -EAGAIN ? blocked(udp) : rc;
-    loop_back(udp, &remote, data, (uint32_t)len);
     gd_count(&sock->stack->stats, GD_STAT_udp_out);
-    return (int64_t)len;
+    return (int64_t)data->len;
+}
+
+static bool is_too_long(const struct gd_sock *sock, size_t len)
+{
+    return len > GD_UDP_MAX + (sock->domain == AF_INET ? 0 : GD_UDP6_MORE);
+}
+
+int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int flags, const struct gd_endpoint *to)
+{
+    struct gd_iovec part = {(void *)(uintptr_t)data, len};
+    struct gd_gather all = {&part, 1, (uint32_t)len};
+
+    return is_too_long(sock, len) ? -EMSGSIZE : send_one(sock, &all, flags, to, NULL);
+}
+
+int64_t gd_udp_sendmsg(struct gd_sock *sock, const struct gd_message *message, int flags, const struct gd_endpoint *to)
+{
+    struct gd_gather all = {message->parts, message->nparts, 0};
+
+    for (uint32_t i = 0; i < message->nparts; i++) {
+        if (is_too_long(sock, message->parts[i].len) || is_too_long(sock, all.len + message->parts[i].len))
+            return -EMSGSIZE;
+        all.len += (uint32_t)message->parts[i].len;
+    }
+    return send_one(sock, &all, flags, to, message);
 }

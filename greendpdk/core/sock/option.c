@@ -1,5 +1,5 @@
 /* setsockopt(2) and getsockopt(2) in Linux's levels, names, layouts and errors: the look-up, and socket(7)'s own options.
- * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, option_group.c, and tcp/ where an option acts at once.
+ * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, option_group.c, option_control.c, and tcp/ where an option acts at once.
  */
 #include "option.h"
 #include "../tcp/window.h"
@@ -246,6 +246,10 @@ static const struct gd_option *find(const struct gd_sock *sock, int level, int n
 
     if (option == NULL) {
         rows = gd_option_group(&count);
+        option = look_up(rows, count, level, name);
+    }
+    if (option == NULL) {
+        rows = gd_option_control(&count);
         option = look_up(rows, count, level, name);
     }
     if (option == NULL || (option->type != GD_ANY && option->type != type))

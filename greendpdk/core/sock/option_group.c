@@ -32,7 +32,7 @@ static struct gd_netif *interface_of(struct gd_stack *stack, const struct gd_add
         own = gd_addr_v4((const uint8_t *)address);
         return gd_ip_local(stack, &own);
     }
-    return gd_ip_path(stack, group, &netif, &next_hop) == 0 ? netif : NULL;
+    return gd_ip_path(stack, group, 0, &netif, &next_hop) == 0 ? netif : NULL;
 }
 
 static int change(struct gd_sock *sock, const struct gd_addr *group, int ifindex, const struct in_addr *address,

@@ -54,6 +54,7 @@ void gd_sock_bury(struct gd_sock *sock)
 {
     struct gd_stack *stack = sock->stack;
 
+    gd_buffer_clear(&stack->pool, &sock->errors);
     gd_flow_remove(stack, &sock->flow);
     gd_bound_remove(sock);
     gd_bind_release(stack, &sock->flow);
@@ -115,8 +116,7 @@ uint32_t gd_sock_ready(struct gd_sock *sock)
     return is_stream(sock) ? gd_tcp_ready(sock) : gd_udp_ready(sock);
 }
 
-/* 0, -EAFNOSUPPORT: an address of the other family (a v4-mapped one is IPv6's too). */
-static int endpoint(const struct gd_sock *sock, const uint8_t *addr, uint16_t port, struct gd_endpoint *out)
+int gd_sock_endpoint(const struct gd_sock *sock, const uint8_t *addr, uint16_t port, struct gd_endpoint *out)
 {
     memcpy(out->addr.b, addr, 16);
     out->port = port;
@@ -132,17 +132,17 @@ static bool lacks_link(const struct gd_addr *addr)
     return gd_addr_is_link_local(addr) && gd_addr_scope(addr) == 0;
 }
 
-/* Who is bound to one link's address speaks on that link (Linux's sk_bound_dev_if). */
-static void take_link(const struct gd_sock *sock, struct gd_addr *to)
+/* Who is bound to one device, or one link's address, speaks on that link (Linux's sk_bound_dev_if). */
+void gd_sock_take_link(const struct gd_sock *sock, struct gd_addr *to)
 {
     if (lacks_link(to))
-        *to = gd_addr_on(to, gd_addr_scope(&sock->flow.local.addr));
+        *to = gd_addr_on(to, sock->options.device ? sock->options.device : gd_addr_scope(&sock->flow.local.addr));
 }
 
 int gd_sock_bind(struct gd_sock *sock, const uint8_t *addr, uint16_t port)
 {
     struct gd_endpoint local;
-    int rc = endpoint(sock, addr, port, &local);
+    int rc = gd_sock_endpoint(sock, addr, port, &local);
 
     if (rc == 0 && lacks_link(&local.addr))
         return -EINVAL;
@@ -158,10 +158,10 @@ int gd_sock_connect(struct gd_sock *sock, const uint8_t *addr, uint16_t port)
 
     if (addr == NULL)
         return is_stream(sock) ? gd_tcp_connect(sock, NULL) : gd_udp_connect(sock, NULL);
-    rc = endpoint(sock, addr, port, &remote);
+    rc = gd_sock_endpoint(sock, addr, port, &remote);
     if (rc != 0)
         return rc;
-    take_link(sock, &remote.addr);
+    gd_sock_take_link(sock, &remote.addr);
     if (lacks_link(&remote.addr))
         return -EINVAL;
     if (gd_addr_is_any(&remote.addr)) { /* Linux: the wildcard means this host */
@@ -204,8 +204,8 @@ int64_t gd_sock_sendto(struct gd_sock *sock, const void *data, size_t len, int f
         return gd_sock_send(sock, data, len, flags);
     if (is_stream(sock)) /* Linux ignores the address on a connection */
         return gd_tcp_send(sock, data, len, flags);
-    rc = endpoint(sock, addr, port, &to);
-    take_link(sock, &to.addr);
+    rc = gd_sock_endpoint(sock, addr, port, &to);
+    gd_sock_take_link(sock, &to.addr);
     return rc != 0 ? rc : gd_udp_sendto(sock, data, len, flags, &to);
 }
 

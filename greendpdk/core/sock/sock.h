@@ -62,6 +62,13 @@ struct gd_options {
     uint32_t notsent_lowat;  /* 0: none */
     uint32_t rcvlowat;       /* 0: 1 */
     uint32_t priority;
+    uint32_t control;        /* GD_TELL_ bits (sock/control.h) */
+    int device;              /* SO_BINDTODEVICE: the only interface, by its index; 0: any */
+    int unicast_if[2];       /* IP_UNICAST_IF, IPV6_UNICAST_IF: where datagrams leave by; 0: as the routes say */
+    uint8_t stamps;          /* SO_TIMESTAMP, SO_TIMESTAMPNS, ...: which of them is on; 0: none */
+    bool dontroute;          /* SO_DONTROUTE */
+    bool no_check;           /* SO_NO_CHECK: datagrams of IPv4 go without a checksum */
+    uint64_t rcvtimeo_us, sndtimeo_us; /* kept for who can wait; 0: for ever */
 };
 
 struct gd_sock {
@@ -81,6 +88,7 @@ struct gd_sock {
     struct gd_list holder_link; /* in flow.holders->binders; a binder, not an heir, if it is linked */
     struct gd_node listen_node; /* in stack->listeners by (protocol, local port) */
     struct gd_node id_node;    /* in stack->ids */
+    struct gd_buffer errors;   /* sock/errors.c; owns nothing while empty */
     struct gd_dst dst;
     struct gd_options options;
 };
@@ -97,6 +105,11 @@ static inline uint8_t gd_options_tos(const struct gd_options *options, const str
 }
 
 /* sock.c */
+/* The endpoint that an application named. 0, -EAFNOSUPPORT (of the other family; a v4-mapped one is IPv6's too),
+ * -ENETUNREACH. */
+int gd_sock_endpoint(const struct gd_sock *sock, const uint8_t *addr, uint16_t port, struct gd_endpoint *out);
+/* Where a datagram to there goes: on the link that the socket is bound to, if it names none itself. */
+void gd_sock_take_link(const struct gd_sock *sock, struct gd_addr *to);
 /* Sets up the shared part; the caller has zeroed it and owns the memory. A fresh id. */
 void gd_sock_init(struct gd_sock *sock, struct gd_stack *stack, int domain, int type);
 /* Out of every table and list, and freed when the poll or the call that runs ends: until then pointers to it hold. The
@@ -118,13 +131,18 @@ struct gd_flow *gd_flow_find(struct gd_stack *stack, uint8_t proto, const struct
  * connects is removed here and inserted as a flow. remove is legal for one that is not in. */
 void gd_bound_insert(struct gd_sock *sock);
 void gd_bound_remove(struct gd_sock *sock);
-/* The best listener (TCP) or unconnected socket (UDP) for a local endpoint: an exact address before a wildcard; among
- * SO_REUSEPORT equals by hash of the remote. NULL: none. */
+/* The best listener (TCP) or unconnected socket (UDP) for a local endpoint: an exact address before a wildcard, and
+ * bound to the device that it came by before to none; among SO_REUSEPORT equals by hash of the remote. NULL: none. */
 struct gd_sock *gd_bound_find(struct gd_stack *stack, uint8_t proto, const struct gd_endpoint *local,
-                              const struct gd_endpoint *remote);
+                              const struct gd_endpoint *remote, int ifindex);
 
-/* Does that address reach a socket bound as this one is? */
-bool gd_bound_fits(const struct gd_sock *sock, const struct gd_addr *local);
+/* Does what came to that address by that interface reach a socket bound as this one is? */
+bool gd_bound_fits(const struct gd_sock *sock, const struct gd_addr *local, int ifindex);
+/* Is what came by that interface for it, as far as SO_BINDTODEVICE goes? */
+static inline bool gd_device_fits(const struct gd_options *options, int ifindex)
+{
+    return options->device == 0 || options->device == ifindex;
+}
 /* The next after `after` (NULL: the first) that hears a local port, whatever its address; NULL: no more. */
 struct gd_sock *gd_bound_next(struct gd_stack *stack, uint8_t proto, uint16_t port, struct gd_sock *after);
 
@@ -146,6 +164,8 @@ int gd_udp_connect(struct gd_sock *sock, const struct gd_endpoint *remote); /* N
 int64_t gd_udp_sendto(struct gd_sock *sock, const void *data, size_t len, int flags, const struct gd_endpoint *to);
 int64_t gd_udp_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, struct gd_endpoint *from,
                         int *msg_flags);
+int64_t gd_udp_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags);
+int64_t gd_udp_sendmsg(struct gd_sock *sock, const struct gd_message *message, int flags, const struct gd_endpoint *to);
 int gd_udp_shutdown(struct gd_sock *sock, int how);
 /* An interface goes: so do the memberships there. dgram_group.c */
 void gd_udp_forget(struct gd_stack *stack, const struct gd_netif *netif);

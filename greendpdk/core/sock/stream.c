@@ -3,6 +3,7 @@
  */
 #include "../tcp/urgent.h"
 #include "../tcp/window.h"
+#include "errors.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -82,7 +83,7 @@ int64_t gd_tcp_recv(struct gd_sock *sock, void *data, size_t len, int flags)
     uint32_t count = len < tcb->rcv.len ? (uint32_t)len : tcb->rcv.len, hole = 0;
 
     if (flags & MSG_ERRQUEUE)
-        return -EAGAIN;
+        return gd_errors_recv(sock, data, len);
     if (flags & MSG_OOB)
         return tcb->state == GD_LISTEN ? -ENOTCONN : gd_urgent_recv(tcb, data, len, flags);
     if (tcb->urgent_in != GD_URGENT_NONE)

@@ -2,12 +2,15 @@
  * Called by net/icmp4.c, net/neighbour.c; calls tcp/close.c, mtu.c.
  */
 #include "tcp.h"
+#include "../sock/errors.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 
 static int tell_tcb(struct gd_tcb *tcb, const struct gd_icmp_error *error, uint64_t now)
 {
+    bool wanted;
+
     if (gd_seq_lt(error->seq, tcb->snd_una) || gd_seq_ge(error->seq, tcb->snd_nxt)) {
         /* A neighbour that never answers speaks of the SYN before it is counted as sent. */
         if (tcb->state != GD_SYN_SENT || error->seq != tcb->iss)
@@ -18,10 +21,16 @@ static int tell_tcb(struct gd_tcb *tcb, const struct gd_icmp_error *error, uint6
             gd_mtu_learnt(tcb, error->mtu, now);
         return 0;
     }
-    if (tcb->state & (GD_SYN_SENT | GD_SYN_RECEIVED)) /* Linux: any error ends an attempt */
+    wanted = gd_errors_wanted(&tcb->sock, gd_addr_is_v4(&error->remote.addr));
+    if (tcb->state & (GD_SYN_SENT | GD_SYN_RECEIVED)) { /* Linux: any error ends an attempt */
+        if (wanted)
+            gd_errors_add(&tcb->sock, error, error->quote, error->quote_len);
         gd_tcp_done(tcb, error->error);
-    else /* RFC 5461 4.1, Linux: no error ends a connection that stands; it names the time-out, if one comes */
+    } else if (wanted) { /* ip(7): at once, to the next call; no queue, as on Linux */
+        gd_sock_fail(&tcb->sock, error->error);
+    } else { /* RFC 5461 4.1, Linux: no error ends a connection that stands; it names the time-out, if one comes */
         tcb->sock.soft_error = error->error;
+    }
     return 0;
 }
 

@@ -166,7 +166,7 @@ static void no_flow(struct gd_stack *stack, struct gd_segment *segment, uint32_t
 {
     struct gd_endpoint local = {segment->packet->dst, segment->header.destination};
     struct gd_endpoint remote = {segment->packet->src, segment->header.source};
-    struct gd_sock *sock = gd_bound_find(stack, IPPROTO_TCP, &local, &remote);
+    struct gd_sock *sock = gd_bound_find(stack, IPPROTO_TCP, &local, &remote, segment->packet->netif->index);
 
     if (sock != NULL) {
         gd_tcp_listener_input(gd_tcb(sock), segment, iss_above, now);
@@ -176,9 +176,18 @@ static void no_flow(struct gd_stack *stack, struct gd_segment *segment, uint32_t
     gd_tcp_reset_segment(stack, segment);
 }
 
+/* A connection bound to a device hears what comes by that one (SO_BINDTODEVICE). */
+static bool hears(const struct gd_flow *flow, const struct gd_packet *packet)
+{
+    if (flow->kind == GD_FLOW_SOCK)
+        return gd_device_fits(&GD_ENTRY(flow, const struct gd_sock, flow)->options, packet->netif->index);
+    return flow->kind != GD_FLOW_REQUEST ||
+           gd_device_fits(&GD_ENTRY(flow, const struct gd_request, flow)->listener->sock.options, packet->netif->index);
+}
+
 static void dispatch(struct gd_stack *stack, struct gd_flow *flow, struct gd_segment *segment, uint64_t now)
 {
-    if (flow == NULL) {
+    if (flow == NULL || !hears(flow, segment->packet)) {
         no_flow(stack, segment, 0, now);
     } else if (flow->kind == GD_FLOW_SOCK) {
         tcb_input(gd_tcb(GD_ENTRY(flow, struct gd_sock, flow)), segment, now);

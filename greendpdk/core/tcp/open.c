@@ -2,6 +2,7 @@
  * Called by sock/sock.c; calls sock/bind.c, demux.c, tcp/isn.c.
  */
 #include "tcp.h"
+#include "../sock/errors.h"
 #include "window.h"
 
 #include <errno.h>
@@ -180,7 +181,7 @@ int gd_tcp_accept(struct gd_sock *sock, struct gd_sock **out)
 uint32_t gd_tcp_ready(struct gd_sock *sock)
 {
     struct gd_tcb *tcb = gd_tcb(sock);
-    uint32_t bits = sock->error != 0 ? GD_ERR | GD_READ | GD_WRITE : 0;
+    uint32_t bits = sock->error != 0 ? GD_ERR | GD_READ | GD_WRITE : gd_errors_any(sock) ? GD_ERR : 0u;
 
     if (tcb->state == GD_LISTEN)
         return bits | (tcb->listener->queued > 0 ? GD_READ : 0u);

@@ -106,7 +106,8 @@ static bool is_newer_syn(const struct gd_time_wait *tw, const struct gd_segment 
 
 bool gd_tcp_time_wait_input(struct gd_stack *stack, struct gd_time_wait *tw, struct gd_segment *segment, uint64_t now)
 {
-    if (is_newer_syn(tw, segment) && gd_bound_find(stack, IPPROTO_TCP, &tw->flow.local, &tw->flow.remote) != NULL) {
+    if (is_newer_syn(tw, segment) && gd_bound_find(stack, IPPROTO_TCP, &tw->flow.local, &tw->flow.remote,
+                                                   segment->packet->netif->index) != NULL) {
         gd_time_wait_free(stack, tw);
         return false;
     }
