@@ -114,9 +114,10 @@ def _resolve(family: int, host: str) -> bytes:
     hub = get_hub()
     # In the hub itself nothing may block: there the C library answers, as it does for a raw kernel socket.
     lookup = _socket.getaddrinfo if getcurrent() is hub else hub.resolver.getaddrinfo
-    found = str(lookup(host, None, family)[0][4][0])
-    packed = _socket.inet_pton(family, found.partition("%")[0])
-    return MAPPED + packed if family == _socket.AF_INET else packed
+    found = lookup(host, None, family)[0][4]
+    packed = _socket.inet_pton(family, str(found[0]).partition("%")[0])
+    # fe80::1%net_tap0: a scope of ours counts; CPython takes the kernel's from the tuple only (getsockaddrarg)
+    return MAPPED + packed if family == _socket.AF_INET else _on(packed, int(str(found[-1])))
 
 
 def show(family: int, addr: bytes, port: int) -> tuple[Any, ...]:

@@ -103,13 +103,17 @@ def start(**settings: Any) -> Stack:
         _check_same(_running, settings)
         return _running
     loaded = _config.load(**settings)
-    stack = _make(loaded)
+    from greendpdk import dns
     from greendpdk._telemetry import Telemetry
     from greendpdk.loop import Poller
 
+    if loaded.dns:
+        dns.require()
+    stack = _make(loaded)
     try:
         stack.poller = Poller(stack)
         stack.poller.start()
+        dns.install(stack)
         if loaded.telemetry == "on" or (loaded.devices and loaded.telemetry == "auto"):
             stack.telemetry = Telemetry(stack)
             stack.telemetry.start(stack.poller.hub)

@@ -1,57 +1,381 @@
-"""Names resolved over the stack: gevent's dnspython resolver, whose sockets are ours under the patch.
+"""Names: getaddrinfo and its like over the stack, where a name server is reached through it; else the C library's.
 
-Called by monkey/ when GREENDPDK_DNS is set or a DHCP lease names servers, or by an application; calls
-gevent.resolver.dnspython. Without name servers nothing changes: the C library resolves in a native thread, through
-the kernel.
+Called by gevent, as the hub's resolver, for the socket module's functions and for names in connect, bind and sendto;
+calls _dns_query.py (the servers), _dns_files.py (hosts, resolv.conf) and _dns_order.py (RFC 6724).
+
+    servers     the setting `dns`, else those of DHCP leases and IPv6 routers, else /etc/resolv.conf's
+    whose       ours if the servers are from the stack, or one of resolv.conf's is behind a port; decided each time
+    a name      /etc/hosts ─► localhost (RFC 6761) ─► servers, with the search domains ─► sorted by RFC 6724
+    no name     numeric hosts, services, flags: glibc's getaddrinfo with AI_NUMERICHOST, which asks nobody, so each
+                error that it can raise is its own
+
+Not gevent's resolver of the same kind (gevent.resolver.dnspython): that has no AI_ flags, no order, no TTL of its own,
+one address a name in /etc/hosts, and errors of other classes. docs/decisions/ has more on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any
+import _socket
+import ipaddress
+from _socket import AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, NI_NUMERICHOST, gaierror, herror
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-Servers = Sequence[str] | Callable[[], Sequence[str]]
+from gevent.monkey import get_original
+from gevent.resolver import AbstractResolver
+
+from greendpdk import _dns_order, _interfaces, _route, _stack
+from greendpdk._dns_files import Config, Watched, parse_hosts, parse_resolv_conf
+from greendpdk._ports import packed
+
+if TYPE_CHECKING:
+    from greendpdk._dns_query import Answer, Client, RdataType
+    from greendpdk._stack import Stack
+
+_get_ident = get_original("_thread", "get_ident")
+_EAI = {  # h_errno to what getaddrinfo(3) makes of it, with gai_strerror's words
+    1: (_socket.EAI_NONAME, "Name or service not known"),
+    2: (_socket.EAI_AGAIN, "Temporary failure in name resolution"),
+    3: (_socket.EAI_FAIL, "Non-recoverable failure in name resolution"),
+    4: (_socket.EAI_NODATA, "No address associated with hostname"),
+}
+_HERRORS = {  # hstrerror's words
+    1: "Unknown host",
+    2: "Host name lookup failure",
+    3: "Unknown server error",
+    4: "No address associated with name",
+}
+_LOCALHOST = ((AF_INET6, "::1"), (AF_INET, "127.0.0.1"))
+_ANY = {AF_INET: "0.0.0.0", AF_INET6: "::"}
+_MISSING = "names over the stack (the setting dns) need the package dnspython: python -m pip install dnspython"
 
 
-def install(servers: Servers) -> None:
-    """Ask these name servers from now on, over our UDP sockets (/etc/hosts is read first, as before).
+@dataclass(frozen=True)
+class Found:
+    """What a name stands for."""
 
-    A function is called before each question, as a DHCP lease may name others when it is renewed.
-    """
-    import gevent
+    canonical: str
+    aliases: tuple[str, ...]
+    addresses: tuple[tuple[int, str], ...]  # (family, text)
+
+
+def require() -> None:
+    """Load what asks servers now: the first name shall not make other greenlets wait for it, nor miss it."""
+    try:
+        import greendpdk._dns_query  # noqa: F401
+    except ImportError as error:
+        raise RuntimeError(_MISSING) from error
+
+
+def install(stack: Stack) -> None:
+    """Put Resolver in front of this thread's resolver; whether the stack or the system answers is decided each time."""
     from gevent.hub import get_hub
 
+    hub = get_hub()
+    if not isinstance(hub.resolver, Resolver):
+        hub.resolver = Resolver(hub.resolver)
+    if hub.resolver.config(stack) is not None:
+        require()
+
+
+def uninstall() -> None:
+    """Let the system's resolver answer alone, as before."""
+    from gevent.hub import get_hub
+
+    hub = get_hub()
+    if isinstance(hub.resolver, Resolver):
+        hub.resolver = hub.resolver.system
+
+
+class Resolver(AbstractResolver):  # type: ignore[misc]
+    """What gevent's hub resolves by: the C library's results and errors, from our name servers."""
+
+    def __init__(self, system: Any, hosts: str = "/etc/hosts", resolv_conf: str = "/etc/resolv.conf") -> None:
+        self.system = system
+        self._hosts = Watched(hosts, parse_hosts)
+        self._resolv_conf = Watched(resolv_conf, parse_resolv_conf)
+        self._client: Client | None = None
+
+    def close(self) -> None:
+        """Release what the system's resolver holds."""
+        self.system.close()
+
+    # -- the five calls ---------------------------------------------------------------------------
+
+    def getaddrinfo(
+        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> list[tuple[Any, ...]]:
+        """Do as socket.getaddrinfo."""
+        stack = _usable()
+        if stack is None:
+            return self.system.getaddrinfo(host, port, family, type, proto, flags)  # type: ignore[no-any-return]
+        host = _interfaces.numbered(host)
+        if flags & _socket.AI_ADDRCONFIG:
+            family, flags = _configured(stack, family), flags & ~_socket.AI_ADDRCONFIG
+        try:
+            return _socket.getaddrinfo(host, port, family, type, proto, flags | AI_NUMERICHOST)
+        except gaierror as error:
+            if error.errno != _socket.EAI_NONAME or flags & AI_NUMERICHOST or not host:
+                raise
+        if flags & _socket.AI_NUMERICSERV:  # it may have been the service
+            _socket.getaddrinfo(None, port, family, type, proto, _socket.AI_NUMERICSERV)
+        config = self.config(stack)
+        if config is None:
+            every = self.system.getaddrinfo(host, port, family, type, proto, flags)
+        else:
+            found = self._addresses(_text(host), family, flags, config)
+            every = _expanded(found, port, type, proto, flags)
+        canonical = every[0][3]
+        every = _dns_order.ordered(every, _scoped, stack, _dns_order.policies.get())
+        if canonical:  # it is the first one's, whichever that is now
+            every = [(*one[:3], "", one[4]) for one in every]
+            every[0] = *every[0][:3], canonical, every[0][4]
+        return every
+
+    def gethostbyname(self, hostname: Any, family: int = AF_INET) -> str:
+        """Do as socket.gethostbyname."""
+        if family == AF_INET and _is_special(hostname):
+            return _socket.gethostbyname(hostname)
+        return str(self.getaddrinfo(hostname, None, family)[0][4][0])
+
+    def gethostbyname_ex(self, hostname: Any, family: int = AF_INET) -> tuple[str, list[str], list[str]]:
+        """Do as socket.gethostbyname_ex."""
+        stack = _usable()
+        config = None if stack is None else self.config(stack)
+        if config is None:
+            return self.system.gethostbyname_ex(hostname, family)  # type: ignore[no-any-return]
+        if hostname in ("<broadcast>", b"<broadcast>"):
+            raise _herror(1)
+        if _is_special(hostname):
+            return _socket.gethostbyname_ex(hostname)
+        _refuse_literal(hostname, family)
+        found = self._addresses(_text(hostname), family, 0, config)
+        return found.canonical, list(found.aliases), [text for _, text in found.addresses]
+
+    def gethostbyaddr(self, ip_address: Any) -> tuple[str, list[str], list[str]]:
+        """Do as socket.gethostbyaddr."""
+        stack = _usable()
+        config = None if stack is None else self.config(stack)
+        if config is None or not ip_address:
+            return self.system.gethostbyaddr(ip_address)  # type: ignore[no-any-return]
+        text = str(self.getaddrinfo(ip_address, None)[0][4][0])
+        found = self._names_of(text, config)
+        return found.canonical, list(found.aliases), [text]
+
+    def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        """Do as socket.getnameinfo."""
+        stack = _usable()
+        config = None if stack is None else self.config(stack)
+        if config is None and not _is_ours(sockaddr):
+            return self.system.getnameinfo(sockaddr, flags)  # type: ignore[no-any-return]
+        named = not flags & NI_NUMERICHOST
+        numeric, service = _socket.getnameinfo(
+            sockaddr, (flags & ~_socket.NI_NAMEREQD if named else flags) | NI_NUMERICHOST
+        )
+        if named and config is not None:
+            try:
+                name = self._names_of(numeric.partition("%")[0], config).canonical
+            except herror as error:
+                if error.args[0] == 2:
+                    raise gaierror(*_EAI[2]) from None
+            else:
+                return self._local_name(name, flags), service
+        if named and flags & _socket.NI_NAMEREQD:
+            raise gaierror(*_EAI[1])
+        return _port_named(numeric), service
+
+    # -- where it is looked for -------------------------------------------------------------------
+
+    def config(self, stack: Stack) -> Config | None:
+        """Return whom to ask; None: the system's resolver."""
+        config = self._resolv_conf.get()
+        servers = stack.name_servers()
+        if servers:
+            return replace(config, servers=servers)
+        return config if any(_through_a_port(server, stack) for server in config.servers) else None
+
+    def _addresses(self, name: str, family: int, flags: int, config: Config) -> Found:
+        """Look up a name that is no address; raise the gaierror that glibc would."""
+        mapped = family == AF_INET6 and flags & _socket.AI_V4MAPPED
+        families = (AF_INET6, AF_INET) if family == AF_UNSPEC or mapped else (family,)
+        found = self._in_hosts(name, families) or _localhost(name, families) or self._ask(name, families, config)
+        if not mapped:
+            return found
+        sixes = tuple(one for one in found.addresses if one[0] == AF_INET6)
+        fours = tuple((AF_INET6, f"::ffff:{text}") for kind, text in found.addresses if kind == AF_INET)
+        return replace(found, addresses=sixes + fours if flags & _socket.AI_ALL or not sixes else sixes)
+
+    def _in_hosts(self, name: str, families: tuple[int, ...]) -> Found | None:
+        lines = self._hosts.get().by_name.get(name.rstrip(".").lower(), ())
+        lines = [line for line in lines if line.family in families]
+        if not lines:
+            return None
+        canonical, *aliases = lines[0].names
+        addresses = dict.fromkeys((line.family, line.address) for line in lines)
+        return Found(canonical, tuple(aliases), tuple(addresses))
+
+    def _ask(self, name: str, families: tuple[int, ...], config: Config) -> Found:
+        from greendpdk import _dns_query as query
+
+        types = {AF_INET: query.A, AF_INET6: query.AAAA}
+        wanted = [one for one in families if one in types and not (one == AF_INET6 and config.no_aaaa)]
+        answers = self._search(name, tuple(types[one] for one in wanted), config) if wanted else []
+        good = [(kind, answer) for kind, answer in zip(wanted, answers, strict=False) if answer.data]
+        if not good:
+            errors = [2 if answer.error == query.SERVER_FAILED else answer.error for answer in answers] or [4]
+            raise gaierror(*_EAI[next((one for one in (2, 3, 4) if one in errors), 1)])
+        first = good[0][1]
+        return Found(
+            first.canonical,
+            tuple(alias for alias in first.aliases if alias != first.canonical),
+            tuple((kind, text) for kind, answer in good for text in answer.data),
+        )
+
+    def _search(self, name: str, rdtypes: tuple[RdataType, ...], config: Config) -> list[Answer]:
+        if self._client is None:
+            from greendpdk._dns_query import Client
+
+            self._client = Client()
+        return self._client.search(name, rdtypes, config)
+
+    def _names_of(self, text: str, config: Config) -> Found:
+        """Look up an address; raise the herror that glibc would."""
+        address = ipaddress.ip_address(text)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        line = self._hosts.get().by_address.get(str(address))
+        if line is not None:
+            return Found(line.names[0], line.names[1:], ())
+        if str(address) in ("127.0.0.1", "::1"):
+            return Found("localhost", (), ())
+        from greendpdk import _dns_query as query
+
+        (answer,) = self._search(f"{address.reverse_pointer}.", (query.PTR,), config)
+        if not answer.data:
+            raise _herror(2 if answer.error == query.SERVER_FAILED else answer.error or 4)
+        return Found(answer.data[0], answer.data[1:], ())
+
+    def _local_name(self, name: str, flags: int) -> str:
+        """Cut our own domain off for NI_NOFQDN."""
+        domain = _socket.gethostname().partition(".")[2]
+        return name.removesuffix(f".{domain}") if flags & _socket.NI_NOFQDN and domain else name
+
+
+# ---- pieces ----
+
+
+def _usable() -> Stack | None:
+    stack = _stack.running()
+    return None if stack is None or stack.dead or stack.thread != _get_ident() else stack
+
+
+def _through_a_port(server: str, stack: Stack) -> bool:
+    """Tell whether the stack reaches a server of /etc/resolv.conf; one on the loopback is this machine's own."""
+    address = ipaddress.ip_address(server.partition("%")[0])
+    return not address.is_loopback and not address.is_unspecified and _route.reaches(stack, packed(address))
+
+
+def _text(host: Any) -> str:
+    """Spell a name as it goes to a server: IDNA for a str, bytes as they are (what CPython does)."""
+    if isinstance(host, str):
+        return host.encode("idna").decode("ascii")
+    return bytes(host).decode("utf-8", "surrogateescape")
+
+
+def _is_special(name: Any) -> bool:
+    """Tell whether gethostbyname takes it without a question: nothing, the broadcast, or an IPv4 address."""
+    if not isinstance(name, str | bytes | bytearray):
+        return True  # the original refuses it in its own words
+    text = name if isinstance(name, str) else bytes(name).decode("latin-1")
+    if text in ("", "<broadcast>"):
+        return True
     try:
-        from gevent.resolver import dnspython
-    except ImportError as error:
-        raise RuntimeError(
-            "the setting dns (GREENDPDK_DNS) needs the package dnspython: python -m pip install dnspython"
-        ) from error
-    dnspython.resolver._resolver = _names(dnspython, servers)
-    gevent.config.resolver = dnspython.Resolver
-    get_hub().resolver = dnspython.Resolver(hub=get_hub())
+        _socket.inet_aton(text)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
-def _names(dnspython: ModuleType, servers: Servers) -> Any:
-    """Make what gevent's resolver asks: /etc/hosts, then the servers; with the names that dnspython 2 calls it by."""
-    resolver = dnspython.resolver
-    resolver.default_resolver = resolver.Resolver(configure=False)  # /etc/resolv.conf is the kernel's, and may not be
+def _refuse_literal(host: Any, family: int) -> None:
+    try:
+        _socket.getaddrinfo(host, None, family, 0, 0, AI_NUMERICHOST)
+    except gaierror as error:
+        if error.errno != _socket.EAI_NONAME:
+            raise
 
-    class Names(dnspython._DualResolver):  # type: ignore[misc,name-defined]
-        resolve_name = resolver.Resolver.resolve_name
 
-        def resolve(self, name: Any, rdtype: Any, raise_on_no_answer: bool = True, **_: Any) -> Any:
-            return self.query(name, rdtype, raise_on_no_answer=raise_on_no_answer)
+def _localhost(name: str, families: tuple[int, ...]) -> Found | None:
+    """RFC 6761 6.3: localhost and all below it are the loopback, and no server is asked."""
+    labels = name.rstrip(".").lower()
+    if labels != "localhost" and not labels.endswith(".localhost"):
+        return None
+    found = tuple(one for one in _LOCALHOST if one[0] in families)
+    return Found(labels, (), found) if found else None
 
-    names = Names()
-    network = names.network_resolver
 
-    def query(*args: Any, **kwargs: Any) -> Any:  # gevent calls it by the name of dnspython 1
-        now = servers() if callable(servers) else servers
-        if now:  # between two leases those of the last one are asked
-            network.nameservers = list(now)
-        return network.resolve(*args, **kwargs)
+def _configured(stack: Stack, family: int) -> int:
+    """Narrow the family to those in which this host has an address beside the loopback's (AI_ADDRCONFIG)."""
+    ours = {own.version for port in stack.ports for own in port.addresses}
+    four = 4 in ours or _kernel_has(AF_INET, "127.0.0.1")
+    six = 6 in ours or _kernel_has(AF_INET6, "::1")
+    if family == AF_UNSPEC and four != six:
+        return int(AF_INET if four else AF_INET6)
+    if (family == AF_INET and not four) or (family == AF_INET6 and not six):
+        raise gaierror(*_EAI[1])
+    return family
 
-    network.query = query
-    return names
+
+def _kernel_has(family: int, literal: str) -> bool:
+    try:
+        _socket.getaddrinfo(literal, None, family, 0, 0, _socket.AI_ADDRCONFIG | AI_NUMERICHOST)
+    except gaierror:
+        return False
+    return True
+
+
+def _expanded(found: Found, port: Any, type: int, proto: int, flags: int) -> list[tuple[Any, ...]]:
+    """Make getaddrinfo's entries: each address with each type and protocol that the service has."""
+    shapes: dict[int, list[tuple[Any, ...]]] = {}
+    every: list[tuple[Any, ...]] = []
+    hint = AI_NUMERICHOST | flags & _socket.AI_NUMERICSERV
+    for family, text in found.addresses:
+        if family not in shapes:
+            shapes[family] = _socket.getaddrinfo(_ANY[family], port, family, type, proto, hint)
+        for _, kind, protocol, _, name in shapes[family]:
+            address = (text, name[1]) if family == AF_INET else (_ipv6(text), name[1], 0, 0)
+            every.append((family, kind, protocol, "", address))
+    if flags & _socket.AI_CANONNAME:
+        every[0] = *every[0][:3], found.canonical, every[0][4]
+    return every
+
+
+def _ipv6(text: str) -> str:
+    """Spell it as the C library does (::ffff:192.0.2.1)."""
+    return _socket.inet_ntop(AF_INET6, _socket.inet_pton(AF_INET6, text))
+
+
+def _scoped(entry: tuple[Any, ...]) -> str:
+    """Spell the address of one entry, with its scope."""
+    address = entry[4]
+    return f"{address[0]}%{address[3]}" if len(address) == 4 and address[3] else str(address[0])
+
+
+def _is_ours(sockaddr: Any) -> bool:
+    """Tell whether an address is on the link of a port, whose name the system does not know."""
+    return isinstance(sockaddr, tuple) and len(sockaddr) == 4 and _port_of(sockaddr[3]) is not None
+
+
+def _port_of(scope: Any) -> str | None:
+    stack = _usable()
+    return next((port.name for port in stack.ports if port.scope_id == scope), None) if stack else None
+
+
+def _port_named(numeric: str) -> str:
+    """Put a port's name in the place of its number behind a %."""
+    address, _, scope = numeric.partition("%")
+    name = _port_of(int(scope)) if scope.isdecimal() else None
+    return f"{address}%{name}" if name else numeric
+
+
+def _herror(number: int) -> herror:
+    return herror(number, _HERRORS[number])

@@ -13,14 +13,19 @@ from typing import Any
 import gevent.socket as _gevent
 from gevent.socket import *  # noqa: F403
 
-from greendpdk import _fds
+from greendpdk import _fds, _interfaces
 from greendpdk._raw import RawSocket
 from greendpdk._wrapper import socket
 
 SocketType = socket
+if_indextoname, if_nameindex = _interfaces.if_indextoname, _interfaces.if_nameindex
+if_nametoindex = _interfaces.if_nametoindex
 _GLOBAL_DEFAULT_TIMEOUT = _gevent._GLOBAL_DEFAULT_TIMEOUT
 
-__implements__ = ["SocketType", "close", "create_connection", "create_server", "fromfd", "socket", "socketpair"]
+__implements__ = [
+    "SocketType", "close", "create_connection", "create_server", "fromfd", "if_indextoname", "if_nameindex",
+    "if_nametoindex", "socket", "socketpair",
+]  # fmt: skip
 __all__ = sorted({*_gevent.__all__, *__implements__})  # noqa: PLE0605
 
 

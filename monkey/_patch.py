@@ -126,14 +126,15 @@ def install_classes(wanted: set[str]) -> None:
 
 
 def start_stack(resolve: bool = True, **settings: Any) -> None:
-    """Start the stack unless it runs; use the resolver over it if name servers are set, or came with a DHCP lease."""
+    """Start the stack unless it runs; leave names to the C library if `resolve` is false."""
     from greendpdk import _stack
 
-    stack = _stack.running() or _stack.start(**settings)
-    if resolve and stack.name_servers():
+    if _stack.running() is None:
+        _stack.start(**settings)
+    if not resolve:
         import greendpdk.dns
 
-        greendpdk.dns.install(lambda: (_stack.running() or stack).name_servers())
+        greendpdk.dns.uninstall()
 
 
 def _force(name: str) -> None:

@@ -6,7 +6,10 @@ gevent's own servers, ssl and monkey patch make our sockets.
 """
 
 OURS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "socket": ("greendpdk.socket", ("SocketType", "close", "create_connection", "fromfd", "socket", "socketpair")),
+    "socket": ("greendpdk.socket", (
+        "SocketType", "close", "create_connection", "fromfd", "if_indextoname", "if_nameindex", "if_nametoindex",
+        "socket", "socketpair",
+    )),
     "ssl": ("greendpdk.ssl", ("SSLContext", "SSLSocket", "get_server_certificate", "wrap_socket")),
     "select": ("greendpdk.select", ("poll", "select")),
     "fcntl": ("greendpdk.fcntl", ("ioctl",)),

@@ -40,9 +40,40 @@ def test_without_name_servers_the_system_resolves():
     run("""
         from greendpdk import monkey
         monkey.patch_all()
-        import gevent, socket
-        assert type(gevent.get_hub().resolver).__module__ == "gevent.resolver.thread"
+        import gevent, socket, sys
+        resolver = gevent.get_hub().resolver
+        assert type(resolver.system).__module__ == "gevent.resolver.thread"
+        asked = []
+        original = resolver.system.getaddrinfo
+        resolver.system.getaddrinfo = lambda *args: asked.append(args) or original(*args)
+        assert socket.gethostbyname("localhost") == "127.0.0.1" and asked
+        assert "dns.message" not in sys.modules
         assert ("127.0.0.1", 80) in [entry[4] for entry in socket.getaddrinfo("localhost", 80)]
+    """)
+
+
+def test_names_stay_the_c_library_s_if_dns_is_not_to_be_patched():
+    run("""
+        from greendpdk import monkey
+        monkey.patch_all(dns=False)
+        import gevent, _socket, socket
+        assert type(gevent.get_hub().resolver).__module__ == "gevent.resolver.thread"
+        assert socket.getaddrinfo.__module__ == "socket" and socket.gethostbyname is _socket.gethostbyname
+    """)
+
+
+def test_a_program_that_starts_the_stack_itself_asks_over_it_too():
+    run("""
+        import greendpdk, gevent
+        from greendpdk import dns, socket
+        greendpdk.start(dns="127.0.0.1", loopback="stack")
+        assert isinstance(gevent.get_hub().resolver, dns.Resolver)
+        try:
+            socket.getaddrinfo("name.test", 80)   # nobody listens there: refused, and over
+        except socket.gaierror as error:
+            assert error.errno == socket.EAI_AGAIN
+        greendpdk.stop()
+        assert socket.gethostbyname("localhost") == "127.0.0.1"
     """)
 
 

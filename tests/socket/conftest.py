@@ -7,6 +7,8 @@ from __future__ import annotations
 import gc
 import ssl as std_ssl
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +19,7 @@ import gevent.socket
 import gevent.ssl
 import pytest
 from certificate import certificate
+from name_server import ZONE, NameServer
 
 from greendpdk import _stack, loop
 
@@ -102,3 +105,23 @@ def tls(pair: tuple[Any, Any], contexts: SimpleNamespace) -> Iterator[tuple[Any,
     accepting = gevent.spawn(contexts.server.wrap_socket, server, server_side=True)
     with contexts.client.wrap_socket(client, server_hostname="localhost") as wrapped, accepting.get() as other:
         yield wrapped, other
+
+
+@pytest.fixture
+def names(stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """Give a name server, and the resolver that asks it; files of the test's own."""
+    from greendpdk import socket
+    from greendpdk.dns import Resolver
+
+    monkeypatch.delenv("RES_OPTIONS", raising=False)
+    monkeypatch.delenv("LOCALDOMAIN", raising=False)
+    hosts, resolv_conf = tmp_path / "hosts", tmp_path / "resolv.conf"
+    hosts.write_text("127.0.0.1 localhost\n")
+    resolv_conf.write_text("search corp.test\noptions timeout:1 attempts:1\n")
+    monkeypatch.setattr(stack, "settings", replace(stack.settings, dns=("127.0.0.53",)))
+    hub = gevent.get_hub()
+    resolver = Resolver(hub.resolver.system, str(hosts), str(resolv_conf))
+    monkeypatch.setattr(hub, "resolver", resolver)
+    with NameServer(socket, zone=dict(ZONE)) as server:
+        yield SimpleNamespace(server=server, resolver=resolver, hosts=hosts, resolv_conf=resolv_conf, stack=stack,
+                              use=lambda *dns: monkeypatch.setattr(stack, "settings", replace(stack.settings, dns=dns)))
