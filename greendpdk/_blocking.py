@@ -145,7 +145,8 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         sent = raw.try_send(data, flags)
         size = len(data) if data.__class__ is bytes else memoryview(data).nbytes
         if sent != size:
-            self._send_rest(raw, memoryview(data).cast("B"), sent or 0, flags)
+            with memoryview(data).cast("B") as view:  # let go of also where an exception keeps the frames
+                self._send_rest(raw, view, sent or 0, flags)
         return None
 
     def _send_rest(self, raw: RawSocket, view: memoryview, sent: int, flags: int) -> None:
@@ -153,7 +154,8 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         limit = self.timeout
         end = None if limit is None else time.monotonic() + limit
         while sent < len(view):
-            count = raw.try_send(view[sent:], flags)
+            with view[sent:] as rest:
+                count = raw.try_send(rest, flags)
             if count is not None:
                 sent += count
                 continue

@@ -22,14 +22,16 @@ from greendpdk import _fds, _group, _route
 from greendpdk._address import ANY4, ANY6, LOOPBACK4, LOOPBACK6, is_any
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
-from greendpdk._watcher import LevelWatcher, StackWatcher
+from greendpdk._watcher import LevelWatcher
 
 if TYPE_CHECKING:
     from greendpdk._stack import Stack
 
 get_ident = get_original("_thread", "get_ident")
 _BOTH_TRIES = 32  # ephemeral ports of the stack that the kernel may have in use
-_POLL_BITS = ((1, lib.GD_READ), (4, lib.GD_WRITE), (8, lib.GD_ERR), (16, lib.GD_HUP), (0x2000, lib.GD_RDHUP))
+_POLL_BITS = (
+    (1, lib.GD_READ), (2, lib.GD_PRI), (4, lib.GD_WRITE), (8, lib.GD_ERR), (16, lib.GD_HUP), (0x2000, lib.GD_RDHUP),
+)  # fmt: skip
 
 
 class Endpoint:
@@ -60,7 +62,7 @@ class Endpoint:
         self.refs = 1
         self.fds: set[int] = set()
         self.standin: _fds.StandIn | None = None
-        self.watchers: list[StackWatcher] = []
+        self.watchers: list[Any] = []  # StackWatcher, and _interest.Entry
         stack.sockets[self.id] = self
 
     @property
@@ -77,7 +79,7 @@ class Endpoint:
 
     def _kernel_ready(self) -> int:
         poll = get_original("select", "poll")()
-        poll.register(self.k, 1 | 4 | 0x2000)
+        poll.register(self.k, 1 | 2 | 4 | 0x2000)
         found = dict(poll.poll(0)).get(self.k.fileno(), 0)
         return sum(ours for theirs, ours in _POLL_BITS if found & theirs)
 
@@ -107,6 +109,13 @@ class Endpoint:
         elif not watch:
             self._kernel_io.stop()
 
+    def _moved(self) -> None:
+        """Tell the epolls that have it: what is the kernel's of it, the kernel's epoll watches."""
+        for watcher in list(self.watchers):
+            moved = getattr(watcher, "moved", None)
+            if moved is not None:
+                moved()
+
     def _close_kernel(self) -> None:
         if self._kernel_io is not None:
             self._kernel_io.stop()
@@ -135,6 +144,7 @@ class Endpoint:
             self._to_kernel()
         elif stack and self.k is not None:
             self._close_kernel()  # it was bound to both
+            self._moved()
         self.settled = True
         if is_any(addr):  # Linux: connecting to the wildcard means this host
             return LOOPBACK4 if addr == ANY4 else LOOPBACK6
@@ -148,6 +158,7 @@ class Endpoint:
             return True
         if self.k is None:
             self.k = self._make_kernel()
+            self._moved()
         return False
 
     def settle_listen(self) -> None:
@@ -177,6 +188,7 @@ class Endpoint:
                 check(lib.gd_sock_bind(self.c, addr, 0))
             else:
                 self.k = kernel
+                self._moved()
                 return
 
     def _renew(self) -> None:
@@ -208,6 +220,7 @@ class Endpoint:
         for fd in list(self.fds):  # a number that was asked for keeps its value, and is the kernel's socket now
             os.dup2(kernel.fileno(), fd, inheritable=False)
         _fds.drop_stand_in(self)
+        self._moved()
         return kernel
 
     # -- the end ----------------------------------------------------------------------------------

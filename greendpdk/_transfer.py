@@ -130,6 +130,7 @@ class RawTransfer(RawMessages):
         count = lib.gd_live_recv(end.c, room, size, flags)
         if count == EAGAIN:
             return None
+        room = None  # as in try_send
         return min(self._done(count), size)
 
     def try_recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any] | None:
@@ -191,6 +192,7 @@ class RawTransfer(RawMessages):
             end.sync()
         if count >= 0:
             return count
+        pointer = None  # the traceback keeps this frame, and a bytearray with a pointer into it cannot shrink (asyncio)
         return None if count == EAGAIN else check(count)
 
     def _try_send_kernel(self, data: Buffer, flags: int) -> int | None:
@@ -215,6 +217,7 @@ class RawTransfer(RawMessages):
                 return None
         pointer = readable(data)
         count = lib.gd_sock_sendto(end.c, pointer, len(pointer), flags, addr, port)
+        pointer = None  # as in try_send
         return None if count == EAGAIN else self._done(count)
 
     def sendto(self, data: Buffer, *rest: Any) -> int:

@@ -1,50 +1,309 @@
-"""select and poll over the stack's sockets and kernel fds in one set.
+"""The standard library's select module over the stack's sockets and kernel fds in one set: select, poll, epoll.
 
-Called by applications (as `select` after monkey.patch_all()) and by gevent.select itself; calls the engine
-for our fds, the kernel for the others. Waiting is gevent's: it goes through loop.io(), which knows our fds.
-gevent.select.select first asks the kernel about all fds at once: here is what answers for ours.
+Called by applications (as `select` after monkey.patch_all()), the standard selectors and gevent.select; calls the
+engine for our fds, the kernel for the others, and _interest.py to wait. Only the calling greenlet waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import math
+import operator
+import os
+import select as _kernel
+import time
+import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent.select as _gevent
-from gevent.select import get_fileno
+from gevent.monkey import get_original
 
 from greendpdk import _fds
-from greendpdk._native import lib
-from greendpdk._watcher import READ_BITS, WRITE_BITS
+from greendpdk._endpoint import Endpoint, get_ident, wrong_thread
+from greendpdk._interest import ERR, EVENTS, HUP, IN, OUT, PRI, RDHUP, Found, Interest, kernel_epoll, yield_turn
 
-__implements__ = ["poll", "select"]
-error, poll, select = _gevent.error, _gevent.poll, _gevent.select
-__all__ = ["error", "poll", "select"]
-for _name in vars(_gevent):
+__implements__ = ["epoll", "poll", "select"]
+error = OSError
+__all__ = ["epoll", "error", "poll", "select"]
+for _name in vars(_kernel):
     if _name.startswith(("EPOLL", "POLL", "PIPE")):
-        globals()[_name] = getattr(_gevent, _name)
+        globals()[_name] = getattr(_kernel, _name)
         __all__.append(_name)
-_kernel_select = _gevent._original_select
+
+_select, _poll = get_original("select", ["select", "poll"])
+_READABLE, _WRITABLE, _EXCEPTIONAL = IN | HUP | ERR | RDHUP, OUT | ERR, PRI  # POLLIN_SET etc. of fs/select.c
+_FD_SETSIZE = 1024
+_INT_MAX = 2**31 - 1
 
 
-def _select_now(rlist: Sequence[Any], wlist: Sequence[Any], xlist: Sequence[Any], timeout: float) -> Any:
+def _fileno(item: Any) -> int:
+    """Do as PyObject_AsFileDescriptor."""
+    if isinstance(item, int):
+        fd: Any = item
+    else:
+        ask = getattr(item, "fileno", None)
+        if ask is None:
+            raise TypeError("argument must be an int, or have a fileno() method.")
+        fd = ask()
+        if not isinstance(fd, int):
+            raise TypeError("fileno() returned a non-integer")
+    if fd < 0:
+        raise ValueError(f"file descriptor cannot be a negative integer ({fd})")
+    return int(fd)
+
+
+def _stack_end(fd: int) -> Endpoint | None:
+    end = _fds.endpoint(fd)
+    if end is None or end.c is None:
+        return None
+    if get_ident() != end.thread:
+        wrong_thread()
+    return end
+
+
+# -- select -----------------------------------------------------------------------------------------
+
+
+def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: Any = None) -> Any:
+    """Wait until a file object is readable, writable or exceptional, or timeout seconds are over; three lists."""
+    if timeout is not None:
+        if not hasattr(timeout, "__float__") and not hasattr(timeout, "__index__"):
+            raise TypeError("timeout must be a float or None")
+        timeout = float(timeout)
+        if math.isnan(timeout):
+            raise ValueError("Invalid value NaN (not a number)")
+        if timeout < 0:
+            raise ValueError("timeout must be non-negative")
+    rlist, wlist, xlist = (items if isinstance(items, list | tuple) else list(items) for items in (rlist, wlist, xlist))
+    ready = _select_now(rlist, wlist, xlist, 0)
+    if any(ready) or timeout == 0:
+        yield_turn(_poller_of_stack())
+        return ready if any(ready) else _select_now(rlist, wlist, xlist, 0)
+    masks: dict[int, int] = {}
+    for items, mask in ((rlist, _READABLE), (wlist, _WRITABLE), (xlist, _EXCEPTIONAL)):
+        for item in items:
+            fd = _fileno(item)
+            masks[fd] = masks.get(fd, 0) | mask
+    return _wait(masks, timeout, lambda: _select_now(rlist, wlist, xlist, 0), any)
+
+
+def _poller_of_stack() -> Any:
+    end = next(iter(_fds._table.values()), None)
+    return None if end is None else end.poller
+
+
+def _wait(masks: dict[int, int], seconds: float | None, look: Callable[[], Any], is_ready: Callable[[Any], Any]) -> Any:
+    """Look again whenever something of it is ready, until look() finds it too or the time is over."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    interest = Interest()
+    try:
+        for fd, mask in masks.items():
+            try:
+                interest.add(fd, mask & 0x2FFF)
+            except PermissionError:
+                continue  # a regular file: always ready for what look() has asked for
+        while True:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            interest.wait(left, len(masks) or 1)
+            ready = look()
+            if is_ready(ready) or left is not None and time.monotonic() >= (deadline or 0):
+                return ready
+    finally:
+        interest.close()
+
+
+def _select_now(rlist: Any, wlist: Any, xlist: Any, timeout: float) -> Any:
     """Ask once, without waiting: our fds here, the rest in the kernel."""
-    ours_r, theirs_r = _parted(rlist, READ_BITS)
-    ours_w, theirs_w = _parted(wlist, WRITE_BITS)
-    ours_x, theirs_x = _parted(xlist, lib.GD_PRI)
-    ready_r, ready_w, ready_x = _kernel_select(theirs_r, theirs_w, theirs_x, 0)
-    return ours_r + ready_r, ours_w + ready_w, ours_x + ready_x
+    if not _fds._table:
+        return _select(rlist, wlist, xlist, 0)
+    sets = [_parted(rlist, _READABLE), _parted(wlist, _WRITABLE), _parted(xlist, _EXCEPTIONAL)]
+    if not any(theirs for _, theirs in sets):
+        return tuple([item for item, _ in ours] for ours, _ in sets)
+    found = _select(*(list(theirs) for _, theirs in sets), 0)
+    return tuple(
+        [item for item, _ in ours] + [item for fd in ready for item in theirs[fd]]
+        for (ours, theirs), ready in zip(sets, found, strict=True)
+    )
 
 
-def _parted(items: Sequence[Any], bits: int) -> tuple[list[Any], list[Any]]:
-    ready, theirs = [], []
+def _parted(items: Any, events: int) -> tuple[list[tuple[Any, int]], dict[int, list[Any]]]:
+    """Part a list: (item, fd) of ours that are ready; all items of the kernel's by their fd."""
+    ours, theirs = [], {}  # type: ignore[var-annotated]
     for item in items:
-        end = _fds.endpoint(get_fileno(item))
+        fd = _fileno(item)
+        end = _stack_end(fd)
         if end is None:
-            theirs.append(item)
-        elif end.ready() & bits:
-            ready.append(item)
-    return ready, theirs
+            theirs.setdefault(fd, []).append(item)
+        elif EVENTS[end.ready()] & events:
+            ours.append((item, fd))
+    return ours, theirs
 
 
-_gevent._original_select = _select_now
+_gevent._original_select = _select_now  # gevent.select.select asks it before it waits
+
+
+# -- poll -------------------------------------------------------------------------------------------
+
+
+class poll:
+    """Make a polling object, as select.poll; a class, as a function would be bound where it is a class's attribute."""
+
+    def __new__(cls) -> Polling:  # type: ignore[misc]
+        made = object.__new__(Polling)
+        made._kernel, made._masks, made._polling = _poll(), {}, False
+        return made
+
+
+class Polling:
+    """What select.poll() returns."""
+
+    _kernel: Any
+    _masks: dict[int, int]
+    _polling: bool
+
+    def __new__(cls) -> Polling:
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__name__}' instances")
+
+    def register(self, fd: Any, eventmask: int = IN | PRI | OUT, /) -> None:
+        """Add a file descriptor, or set its events."""
+        number = _fileno(fd)
+        self._kernel.register(number, eventmask)
+        self._masks[number] = eventmask
+
+    def modify(self, fd: Any, eventmask: int, /) -> None:
+        """Set the events of a file descriptor; FileNotFoundError if it was not registered."""
+        number = _fileno(fd)
+        self._kernel.modify(number, eventmask)
+        self._masks[number] = eventmask
+
+    def unregister(self, fd: Any, /) -> None:
+        """Remove a file descriptor; KeyError if it was not registered."""
+        number = _fileno(fd)
+        self._kernel.unregister(number)
+        del self._masks[number]
+
+    def poll(self, timeout: Any = None, /) -> Found:
+        """Wait for events, at most timeout milliseconds (None or negative: for ever); return (fd, events) pairs."""
+        seconds = _from_milliseconds(timeout)
+        if self._polling:
+            raise RuntimeError("concurrent poll() invocation")
+        self._polling = True
+        try:
+            found = self._look()
+            if found or seconds == 0:
+                yield_turn(_poller_of_stack())
+                return found or self._look()
+            return _wait(dict(self._masks), seconds, self._look, bool)  # type: ignore[no-any-return]
+        finally:
+            self._polling = False
+
+    def _look(self) -> Found:
+        ours = {}
+        for fd, mask in self._masks.items() if _fds._table else ():
+            end = _stack_end(fd)
+            if end is not None:
+                ours[fd] = EVENTS[end.ready()] & (mask | ERR | HUP)
+        if len(ours) == len(self._masks):
+            return [(fd, events) for fd, events in ours.items() if events]
+        # The kernel sees the stand-ins of ours: what it says of them counts for nothing.
+        found = dict(self._kernel.poll(0)) | ours
+        return [(fd, found[fd]) for fd in self._masks if found.get(fd)]
+
+
+def _from_milliseconds(timeout: Any) -> float | None:
+    if timeout is None:
+        return None
+    if not hasattr(timeout, "__float__") and not hasattr(timeout, "__index__"):
+        raise TypeError("timeout must be an integer or None")
+    milliseconds = math.ceil(timeout)
+    if milliseconds > _INT_MAX:
+        raise OverflowError("timeout is too large")
+    return None if milliseconds < 0 else milliseconds / 1000
+
+
+# -- epoll ------------------------------------------------------------------------------------------
+
+
+class epoll:
+    """As select.epoll; its fd is an epoll of the kernel's, where the kernel's fds are."""
+
+    _sets: weakref.WeakValueDictionary[int, Interest] = weakref.WeakValueDictionary()
+
+    def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
+        kernel = kernel_epoll(sizehint, flags)
+        self._open(Interest(kernel), kernel.fileno())
+
+    def _open(self, interest: Interest, fd: int) -> None:
+        self._interest, self._fd, self._closed = interest, fd, False
+        epoll._sets[fd] = interest
+
+    @classmethod
+    def fromfd(cls, fd: int, /) -> epoll:
+        """Make one of an fd of an epoll; of one of ours, it has the same set."""
+        known = cls._sets.get(fd)
+        made = cls.__new__(cls)
+        made._open(Interest(kernel_epoll.fromfd(fd)) if known is None or known.closed else known, fd)
+        return made
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether it is closed."""
+        return self._closed
+
+    def _set(self) -> Interest:
+        if self._closed:
+            raise ValueError("I/O operation on closed epoll object")
+        if self._interest.closed:  # through another object with the same fd
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._interest
+
+    def fileno(self) -> int:
+        """Return its fd: readable, to select and to another epoll, when something in the set is ready."""
+        self._set().beacon()
+        return self._fd
+
+    def close(self) -> None:
+        """Close it; closing twice is legal."""
+        self._closed = True
+        self._interest.close()
+
+    def register(self, fd: Any, eventmask: int = IN | PRI | OUT) -> None:
+        """Add a file descriptor: FileExistsError if it is there, PermissionError if it cannot be waited for."""
+        self._set().add(_fileno(fd), operator.index(eventmask) & 0xFFFFFFFF)
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        """Set the events of a file descriptor: FileNotFoundError if it is not registered."""
+        self._set().change(_fileno(fd), operator.index(eventmask) & 0xFFFFFFFF)
+
+    def unregister(self, fd: Any) -> None:
+        """Remove a file descriptor: FileNotFoundError if it is not registered."""
+        self._set().discard(_fileno(fd))
+
+    def poll(self, timeout: Any = None, maxevents: int = -1) -> Found:
+        """Wait for events, at most timeout seconds (None or negative: for ever); return (fd, events) pairs."""
+        interest = self._set()
+        if timeout is not None:
+            if not hasattr(timeout, "__float__") and not hasattr(timeout, "__index__"):
+                raise TypeError("timeout must be an integer or None")
+            if timeout * 1000 > _INT_MAX:
+                raise OverflowError("timeout is too large")
+            timeout = None if timeout < 0 else timeout
+        if maxevents == -1:
+            maxevents = _FD_SETSIZE - 1
+        elif maxevents <= 0:
+            raise ValueError(f"maxevents must be greater than 0, got {maxevents}")
+        return interest.wait(timeout, maxevents)
+
+    def __enter__(self) -> epoll:
+        self._set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if "_interest" in vars(self):
+            self.close()
+
+

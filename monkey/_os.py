@@ -13,11 +13,19 @@ from typing import Any
 def close(fd: int) -> None:
     """Close a file descriptor; one of the stack's gives its connection back."""
     import gevent.os
+    from gevent._hub_local import get_hub_if_exists
 
     from greendpdk import _fds
 
-    if not _fds.forget(fd):
-        gevent.os.close(fd)
+    if _fds.forget(fd):
+        return
+    gevent.os.close(fd)
+    hub = get_hub_if_exists()
+    if hub is not None and hub.loop is not None:
+        # gevent closes it at the end of a turn of the loop, and does nothing for that turn to end: the last end of a
+        # pipe stayed open until something else happened.
+        turn = hub.loop.timer(0, ref=False)
+        turn.start(turn.close)
 
 
 def sendfile(out_fd: int, in_fd: int, offset: Any, count: int, *args: Any, **kwargs: Any) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from greendpdk.monkey._tables import CAPTURED, GEVENT, OURS, PARTS
 
 _done: set[str] = set()
+_SELECTORS = ("EpollSelector", "PollSelector", "SelectSelector")
 
 
 def patch_all(**options: Any) -> None:
@@ -144,9 +145,29 @@ def _force(name: str) -> None:
     source, names = OURS[name]
     theirs, ours = _module(name), _module(source)
     for item in names:
-        if hasattr(theirs, item):  # ssl.wrap_socket has gone in Python 3.12
+        # ssl.wrap_socket has gone in Python 3.12; gevent takes select.epoll away.
+        if hasattr(theirs, item) or item == "epoll":
             patch_item(theirs, item, getattr(ours, item))
+    if name == "select":
+        _restore_selectors()
     _done.add(name)
+
+
+def _restore_selectors() -> None:
+    """Give the standard selectors our select, poll and epoll; gevent has taken EpollSelector away."""
+    import selectors
+    from types import SimpleNamespace
+
+    from gevent.monkey.api import patch_item
+
+    from greendpdk import select
+
+    original = SimpleNamespace(**dict(zip(_SELECTORS, get_original("selectors", _SELECTORS), strict=True)))
+    original.EpollSelector._selector_cls = select.epoll
+    original.PollSelector._selector_cls = select.poll
+    original.SelectSelector._select = staticmethod(select.select)
+    patch_item(selectors, "EpollSelector", original.EpollSelector)
+    patch_item(selectors, "DefaultSelector", original.EpollSelector)
 
 
 def _module(name: str) -> ModuleType:

@@ -11,7 +11,7 @@ OURS: dict[str, tuple[str, tuple[str, ...]]] = {
         "socket", "socketpair",
     )),
     "ssl": ("greendpdk.ssl", ("SSLContext", "SSLSocket", "get_server_certificate", "wrap_socket")),
-    "select": ("greendpdk.select", ("poll", "select")),
+    "select": ("greendpdk.select", ("epoll", "poll", "select")),
     "fcntl": ("greendpdk.fcntl", ("ioctl",)),
     "os": ("greendpdk.monkey._os", ("close", "sendfile")),
 }
@@ -21,6 +21,7 @@ _SOCKET = {name: name for name in ("SocketType", "create_connection", "fromfd", 
 GEVENT: dict[str, tuple[str, dict[str, str]]] = {
     "gevent.socket": ("greendpdk.socket", _SOCKET),
     "gevent._socket3": ("greendpdk.socket", _SOCKET),
+    "gevent.select": ("greendpdk.select", {"poll": "poll", "select": "select"}),
     "gevent.server": ("greendpdk.socket", {"GeventSocket": "socket"}),
     "gevent.ssl": ("greendpdk.ssl", {name: name for name in OURS["ssl"][1]}),
 }
@@ -35,5 +36,5 @@ PARTS = (
 CAPTURED = {
     "socket": ("create_connection", "socket"),
     "ssl": ("SSLContext", "SSLSocket"),
-    "select": ("poll", "select"),
+    "select": ("epoll", "poll", "select"),
 }
