@@ -26,10 +26,12 @@ Option = tuple[int, int, bytes | None, int]
 
 _IF, _IF6 = (_socket.IPPROTO_IP, _socket.IP_MULTICAST_IF), (_socket.IPPROTO_IPV6, _socket.IPV6_MULTICAST_IF)
 _MEMBERSHIPS4 = {(_socket.IPPROTO_IP, name) for name in (_socket.IP_ADD_MEMBERSHIP, _socket.IP_DROP_MEMBERSHIP)}
-_MCAST = (42, 45)  # MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP of <netinet/in.h>
+_SOURCES4 = range(37, 42)  # IP_UNBLOCK_SOURCE to IP_MSFILTER of <netinet/in.h>
+_MCAST = range(42, 49)  # MCAST_JOIN_GROUP to MCAST_MSFILTER
 _BY_INTERFACE = (
     {_IF, _IF6, (_socket.IPPROTO_IPV6, _socket.IPV6_JOIN_GROUP), (_socket.IPPROTO_IPV6, _socket.IPV6_LEAVE_GROUP)}
     | _MEMBERSHIPS4
+    | {(_socket.IPPROTO_IP, name) for name in _SOURCES4}
     | {(level, name) for level in (_socket.IPPROTO_IP, _socket.IPPROTO_IPV6) for name in _MCAST}
 )
 _NO_INTERFACE = (errno.ENODEV, errno.EADDRNOTAVAIL)
@@ -45,7 +47,7 @@ def _is_kernels(end: Endpoint, option: Option) -> bool:
     level, name, value, _ = option
     if value is None or len(value) < 4 or level != _socket.IPPROTO_IP or name in _MCAST:
         return False
-    if len(value) >= 12 and value[8:12] != bytes(4):
+    if len(value) >= 12 and value[8:12] != bytes(4) and name not in _SOURCES4:
         return False  # by its index
     address = value[4:8] if len(value) >= 8 else value[:4]
     return address != bytes(4) and not _route.owns(end.stack, MAPPED + address)

@@ -128,6 +128,7 @@ static void free_netif(struct gd_netif *netif)
 {
     gd_dhcp_free(netif);
     gd_nd_disable(netif);
+    gd_group_free(netif);
     netif->port->ops->free(netif->port, netif->tx, netif->ntx);
     netif->port->ops->close(netif->port);
     free(netif);

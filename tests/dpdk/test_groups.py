@@ -132,6 +132,48 @@ def test_routers_hear_who_joins_and_leaves(net: Namespace, stack: Side, kernel: 
         assert igmp_records(packets, 2) == [(3, GROUP), (3, GROUP)]
 
 
+Change = tuple[int, frozenset[str]]
+
+
+def changes(packets: socket.socket, source: str, want: set[Change]) -> set[Change]:
+    """Wait until a host's IGMPv3 records (type, sources) are these, or too long."""
+    found: set[Change] = set()
+    for packet in heard(packets, 5):
+        if packet[9] != IGMP or packet[0] >> 4 != 4 or packet[12:16] != socket.inet_aton(source):
+            continue
+        count, at = struct.unpack("!H", packet[30:32])[0], 32
+        for _ in range(count):
+            sources = struct.unpack("!H", packet[at + 2 : at + 4])[0]
+            names = [socket.inet_ntoa(packet[at + 8 + 4 * n : at + 12 + 4 * n]) for n in range(sources)]
+            if packet[at + 4 : at + 8] == socket.inet_aton(GROUP):
+                found.add((packet[at], frozenset(names)))
+            at += 8 + 4 * sources
+        if found >= want:
+            break
+    return found
+
+
+@pytest.mark.parametrize("kind", ["stack", "kernel"])
+def test_source_filters_are_told_as_linux_tells_them(net: Namespace, stack: Side, kernel: Side, kind: str) -> None:
+    """IP_ADD_SOURCE_MEMBERSHIP, IP_DROP_SOURCE_MEMBERSHIP, IP_MSFILTER: what routers hear is the same of both."""
+    side = stack if kind == "stack" else kernel
+    a, b = "198.18.0.7", "198.18.0.8"
+    head = socket.inet_aton(GROUP) + socket.inet_aton(side.address)
+    with listening(net) as packets:
+        sock = make(side)
+        sock.bind(("", 0))
+        for name, value, want in (
+            (39, head + socket.inet_aton(a), {(5, frozenset({a}))}),
+            (39, head + socket.inet_aton(b), {(5, frozenset({a, b}))}),  # the first once more, and the second
+            (40, head + socket.inet_aton(a), {(6, frozenset({a}))}),
+            (41, head + struct.pack("=II", 0, 1) + socket.inet_aton(a), {(4, frozenset({a}))}),
+            (36, head, {(3, frozenset[str]())}),
+        ):
+            sock.setsockopt(socket.IPPROTO_IP, name, value)
+            assert changes(packets, side.address, want) >= want
+        sock.close()
+
+
 def test_router_that_asks_is_answered(net: Namespace, stack: Side, kernel: Side) -> None:
     with listening(net) as packets:
         sock = member(stack)

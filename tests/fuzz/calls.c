@@ -122,16 +122,25 @@ static const struct {
     {IPPROTO_IPV6, IPV6_JOIN_GROUP},
     {IPPROTO_IPV6, IPV6_LEAVE_GROUP},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+    {IPPROTO_IP, IP_BLOCK_SOURCE},
+    {IPPROTO_IP, IP_UNBLOCK_SOURCE},
+    {IPPROTO_IP, IP_MSFILTER},
+    {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP},
+    {IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP},
+    {IPPROTO_IPV6, MCAST_LEAVE_SOURCE_GROUP},
+    {IPPROTO_IPV6, MCAST_BLOCK_SOURCE},
+    {IPPROTO_IPV6, MCAST_UNBLOCK_SOURCE},
+    {IPPROTO_IPV6, MCAST_MSFILTER},
 };
 
 /* Values that chance would hardly make: names, and requests of each layout for groups. */
 static uint32_t whole_value(uint8_t *value, uint8_t which)
 {
-    struct group_req request = {.gr_interface = 2};
-    struct sockaddr_in *four = (struct sockaddr_in *)&request.gr_group;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&request.gr_group;
+    struct group_source_req request = {.gsr_interface = 2}; /* begins as struct group_req */
+    struct sockaddr_in *four = (struct sockaddr_in *)&request.gsr_group;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&request.gsr_group;
     static const char names[3][6] = {"reno", "cubic", "bbr"};
-    const uint8_t mreq[8] = {239, 1, 2, 3, 10, 0, 0, OURS};
+    const uint8_t mreq[8] = {239, 1, 2, 3, 10, 0, 0, OURS}, source[4] = {10, 0, 0, which >> 4};
     struct ipv6_mreq mreq6 = {.ipv6mr_interface = which & 8 ? 2 : 0};
 
     switch (which & 7) {
@@ -141,7 +150,8 @@ static uint32_t whole_value(uint8_t *value, uint8_t which)
         return which & 8 ? 6 : 5;
     case 2:
         memcpy(value, mreq, sizeof mreq);
-        return sizeof mreq;
+        memcpy(value + sizeof mreq, source, sizeof source);
+        return sizeof mreq + (which & 8 ? sizeof source : 0);
     case 3:
         memcpy(&mreq6.ipv6mr_multiaddr, frame_group6(which >> 4).b, 16);
         memcpy(value, &mreq6, sizeof mreq6);
@@ -149,11 +159,15 @@ static uint32_t whole_value(uint8_t *value, uint8_t which)
     case 4:
         four->sin_family = AF_INET;
         memcpy(&four->sin_addr, mreq, 4);
+        request.gsr_source.ss_family = AF_INET;
+        memcpy(&((struct sockaddr_in *)&request.gsr_source)->sin_addr, source, 4);
         memcpy(value, &request, sizeof request);
         return sizeof request;
     case 5:
         six->sin6_family = AF_INET6;
-        memcpy(&six->sin6_addr, frame_group6(which >> 4).b, 16);
+        memcpy(&six->sin6_addr, frame_group6(0x42).b, 16);
+        request.gsr_source.ss_family = AF_INET6;
+        memcpy(&((struct sockaddr_in6 *)&request.gsr_source)->sin6_addr, frame_global(which >> 4).b, 16);
         memcpy(value, &request, sizeof request);
         return sizeof request;
     default:
@@ -166,7 +180,7 @@ static uint32_t whole_value(uint8_t *value, uint8_t which)
 static void call_option(struct gd_sock *sock, struct input *in, bool get)
 {
     uint32_t row = input_below(in, sizeof options / sizeof options[0]);
-    uint8_t how = input_8(in), bytes[256] = {0};
+    uint8_t how = input_8(in), bytes[512] = {0};
     uint32_t len = how >= 0x80 ? how & 63 : whole_value(bytes, input_8(in));
     uint8_t *value = block(len, 0);
 

@@ -282,7 +282,7 @@ def test_errors_of_memberships_are_linux_s(host: Host) -> None:
     assert setraw(sock, IP, MCAST_JOIN, group_req(GROUP6)) == -errno.EINVAL
     assert setraw(sock, IP, MCAST_JOIN, group_req(GROUP)[:135]) == -errno.EINVAL
     assert setraw(sock, IP6, JOIN6, mreq6()) == -errno.ENOPROTOOPT
-    assert setraw(sock, IP, 39, bytes(12)) == -errno.ENOPROTOOPT  # IP_ADD_SOURCE_MEMBERSHIP
+    assert setraw(sock, IP, 39, bytes(12)) == -errno.EINVAL  # IP_ADD_SOURCE_MEMBERSHIP of no group
     assert sock.setsockopt(IP, ALL, 2) == -errno.EINVAL
 
 

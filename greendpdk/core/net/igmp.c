@@ -77,33 +77,51 @@ static struct gd_frame *begin(struct gd_netif *netif, uint8_t type, uint32_t res
     return frame;
 }
 
+static uint32_t write_record(uint8_t *at, const struct gd_group_record *record, uint32_t done, uint32_t part)
+{
+    gd_put32(at, (uint32_t)record->type << 24 | part); /* no auxiliary data */
+    gd_put32(at + 4, gd_addr_u32(&record->group));
+    for (uint32_t i = 0; i < part; i++)
+        gd_put32(at + GD_IGMP_RECORD + 4 * i, gd_addr_u32(&record->sources[done + i]));
+    return GD_IGMP_RECORD + 4 * part;
+}
+
+/* A list that is too long for one record goes on in the next, if it is not one of exceptions: it is cut, and what is not
+ * wanted comes and is dropped (RFC 3376 4.2.16). */
 void gd_igmp_report(struct gd_netif *netif, const struct gd_group_record *records, uint32_t count)
 {
     struct gd_addr to = gd_addr_v4(all_igmp3);
-    uint32_t mtu = netif->port->mtu, before = HEADER + GD_IGMP_LEN;
-    uint32_t most = mtu > before ? (mtu - before) / GD_IGMP_RECORD : 0;
+    uint32_t mtu = netif->port->mtu, before = HEADER + GD_IGMP_LEN, done = 0;
+    uint32_t room = mtu > before ? mtu - before : 0;
 
-    while (count > 0 && most > 0) {
-        uint32_t part = count < most ? count : most;
-        struct gd_frame *frame = begin(netif, GD_IGMP_REPORT3, part);
-        uint8_t *at;
+    while (count > 0 && room >= GD_IGMP_RECORD + 4) {
+        struct gd_frame *frame = begin(netif, GD_IGMP_REPORT3, 0);
+        uint32_t used = 0, n = 0;
+        uint8_t *message;
 
         if (!frame)
             return;
-        at = frame->data + GD_ETHER_HEADER + HEADER + GD_IGMP_LEN;
-        for (uint32_t i = 0; i < part; i++, at += GD_IGMP_RECORD) {
-            gd_put32(at, (uint32_t)records[i].type << 24); /* no auxiliary data, no sources */
-            gd_put32(at + 4, gd_addr_u32(&records[i].group));
+        message = frame->data + GD_ETHER_HEADER + HEADER;
+        for (; count > 0 && n < UINT16_MAX; n++) {
+            uint32_t left = records->count - done;
+            uint32_t part = gd_group_record_part(room - used, GD_IGMP_RECORD, 4, left);
+            bool cut = records->type == GD_RECORD_IS_EX || records->type == GD_RECORD_TO_EX;
+
+            if (room - used < GD_IGMP_RECORD || (part < left && n > 0)) /* in a report of its own, as far as it goes */
+                break;
+            used += write_record(message + GD_IGMP_LEN + used, records, done, part);
+            done = part == left || cut ? 0 : done + part;
+            records += done == 0 ? 1 : 0;
+            count -= done == 0 ? 1 : 0;
         }
-        transmit(netif, frame, &to, GD_IGMP_LEN + part * GD_IGMP_RECORD);
-        records += part;
-        count -= part;
+        gd_put32(message + 4, n);
+        transmit(netif, frame, &to, GD_IGMP_LEN + used);
     }
 }
 
 void gd_igmp_report_old(struct gd_netif *netif, int version, const struct gd_group_record *record)
 {
-    bool left = record->type == GD_RECORD_LEFT;
+    bool left = record->type == GD_RECORD_TO_IN;
     struct gd_addr to = left ? gd_addr_v4(all_routers) : record->group;
     uint8_t type = left ? GD_IGMP_LEAVE2 : version == 1 ? GD_IGMP_REPORT1 : GD_IGMP_REPORT2;
     struct gd_frame *frame;
@@ -139,6 +157,12 @@ static bool parse_query(const struct gd_packet *packet, struct gd_query *query)
     query->version = packet->l4_len >= GD_IGMP_QUERY3 ? 3 : message[1] == 0 ? 1 : 2;
     if (packet->l4_len != GD_IGMP_LEN && query->version != 3)
         return false;
+    if (query->version == 3) {
+        query->nsources = gd_get16(message + 10);
+        query->sources = message + GD_IGMP_QUERY3;
+        if (query->nsources > (packet->l4_len - GD_IGMP_QUERY3) / 4)
+            return false;
+    }
     query->group = gd_addr_v4(message + 4);
     query->general = gd_get32(message + 4) == 0;
     if (!query->general && !gd_addr_is_multicast(&query->group))
@@ -158,7 +182,7 @@ void gd_igmp_input(const struct gd_packet *packet, uint64_t now)
 {
     struct gd_stats *stats = &packet->netif->stack->stats;
     struct gd_addr group;
-    struct gd_query query;
+    struct gd_query query = {0};
 
     gd_count(stats, GD_STAT_group_in);
     if (packet->l4_len < GD_IGMP_LEN || packet->ttl != 1) { /* from a router of this link, or from nobody */

@@ -57,34 +57,48 @@ static void transmit(struct gd_netif *netif, struct gd_frame *frame, const struc
     gd_neigh_output(netif->stack, neigh, frame, netif->stack->now);
 }
 
+static uint32_t write_record(uint8_t *at, const struct gd_group_record *record, uint32_t done, uint32_t part)
+{
+    gd_put32(at, (uint32_t)record->type << 24 | part); /* no auxiliary data */
+    memcpy(at + 4, record->group.b, 16);
+    for (uint32_t i = 0; i < part; i++)
+        memcpy(at + GD_MLD_RECORD + 16 * i, record->sources[done + i].b, 16);
+    return GD_MLD_RECORD + 16 * part;
+}
+
+/* Long lists as in igmp.c (RFC 3810 5.2.15). */
 void gd_mld_report(struct gd_netif *netif, const struct gd_group_record *records, uint32_t count)
 {
     uint32_t mtu = netif->port->mtu < GD_IP6_MTU_MIN ? netif->port->mtu : GD_IP6_MTU_MIN; /* less is no IPv6's link */
-    uint32_t before = GD_IP6_HEADER + HOP_BY_HOP + GD_MLD_REPORT;
-    uint32_t most = mtu > before ? (mtu - before) / GD_MLD_RECORD : 0;
+    uint32_t before = GD_IP6_HEADER + HOP_BY_HOP + GD_MLD_REPORT, done = 0;
+    uint32_t room = mtu > before ? mtu - before : 0;
 
-    while (count > 0 && most > 0) {
-        uint32_t part = count < most ? count : most;
+    while (count > 0 && room >= GD_MLD_RECORD + 16) {
         struct gd_frame *frame = gd_netif_alloc(netif);
-        uint8_t *at;
+        uint32_t used = 0, n = 0;
 
         if (!frame)
             return;
-        gd_icmp6_write(frame->data + BEFORE, GD_MLD_REPORT2, 0, part);
-        at = frame->data + BEFORE + GD_MLD_REPORT;
-        for (uint32_t i = 0; i < part; i++, at += GD_MLD_RECORD) {
-            gd_put32(at, (uint32_t)records[i].type << 24); /* no auxiliary data, no sources */
-            memcpy(at + 4, records[i].group.b, 16);
+        for (; count > 0; n++) {
+            uint32_t left = records->count - done;
+            uint32_t part = gd_group_record_part(room - used, GD_MLD_RECORD, 16, left);
+            bool cut = records->type == GD_RECORD_IS_EX || records->type == GD_RECORD_TO_EX;
+
+            if (room - used < GD_MLD_RECORD || (part < left && n > 0))
+                break;
+            used += write_record(frame->data + BEFORE + GD_MLD_REPORT + used, records, done, part);
+            done = part == left || cut ? 0 : done + part;
+            records += done == 0 ? 1 : 0;
+            count -= done == 0 ? 1 : 0;
         }
-        transmit(netif, frame, &all_mld2, GD_MLD_REPORT + part * GD_MLD_RECORD);
-        records += part;
-        count -= part;
+        gd_icmp6_write(frame->data + BEFORE, GD_MLD_REPORT2, 0, n);
+        transmit(netif, frame, &all_mld2, GD_MLD_REPORT + used);
     }
 }
 
 void gd_mld_report_old(struct gd_netif *netif, const struct gd_group_record *record)
 {
-    bool left = record->type == GD_RECORD_LEFT;
+    bool left = record->type == GD_RECORD_TO_IN;
     struct gd_frame *frame;
 
     if (netif->port->mtu < GD_IP6_HEADER + HOP_BY_HOP + GD_MLD_LEN)
@@ -121,6 +135,12 @@ static bool parse_query(const struct gd_packet *packet, struct gd_query *query)
     if (packet->l4_len != GD_MLD_LEN && packet->l4_len < GD_MLD_QUERY2) /* RFC 3810 8.1 */
         return false;
     query->version = packet->l4_len == GD_MLD_LEN ? 1 : 2;
+    if (query->version == 2) {
+        query->nsources = gd_get16(packet->l4 + 26);
+        query->sources = packet->l4 + GD_MLD_QUERY2;
+        if (query->nsources > (packet->l4_len - GD_MLD_QUERY2) / 16)
+            return false;
+    }
     memcpy(query->group.b, packet->l4 + 8, 16);
     query->general = gd_addr_is_any(&query->group);
     if (!query->general && !gd_addr_is_multicast(&query->group))
@@ -134,7 +154,7 @@ void gd_mld_input(const struct gd_packet *packet, uint64_t now)
 {
     struct gd_stats *stats = &packet->netif->stack->stats;
     struct gd_addr group;
-    struct gd_query query;
+    struct gd_query query = {0};
 
     gd_count(stats, GD_STAT_group_in);
     if (packet->l4_len < GD_MLD_LEN || !is_of_link(packet)) {

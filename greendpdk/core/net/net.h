@@ -244,7 +244,11 @@ int gd_ip_report(struct gd_stack *stack, const struct gd_netif *netif, const uin
 int gd_group_join(struct gd_netif *netif, const struct gd_addr *addr);
 /* Legal where nobody joined. */
 void gd_group_leave(struct gd_netif *netif, const struct gd_addr *addr);
+/* What all sockets with a filter want together, besides those who join. 0, -ENOBUFS (too many groups), -ENOMEM. */
+int gd_group_narrow(struct gd_netif *netif, const struct gd_addr *addr, const struct gd_filter *filter);
 bool gd_group_member(struct gd_netif *netif, const struct gd_addr *addr);
+/* Does any member want what that host sends to the group? */
+bool gd_group_wants(struct gd_netif *netif, const struct gd_addr *addr, const struct gd_addr *source);
 /* ---- source.c: which of our addresses a packet comes from ---- */
 /* Best source address for `to`, by that interface alone if only is not 0. 0, and as gd_ip_path. */
 int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, int only, struct gd_addr *src);

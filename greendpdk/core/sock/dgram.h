@@ -31,9 +31,17 @@ struct gd_aim {
 
 #define GD_MEMBERSHIPS 20 /* Linux's igmp_max_memberships */
 
+/* What a filter lists. */
+struct gd_source_list {
+    uint32_t count;
+    struct gd_addr at[GD_SOURCES];
+};
+
 struct gd_membership {
     struct gd_addr group; /* without an interface in it */
     int ifindex;
+    bool include;                /* the listed sources alone, else all but them (RFC 3376 2) */
+    struct gd_source_list *list; /* owned; NULL until the first */
 };
 
 /* How a socket sends to groups, and what it hears of them: IP_MULTICAST_... and IPV6_MULTICAST_... */
@@ -70,8 +78,26 @@ int gd_udp_join(struct gd_udp *udp, const struct gd_addr *group, struct gd_netif
 /* 0, -EADDRNOTAVAIL. */
 int gd_udp_leave(struct gd_udp *udp, const struct gd_addr *group, const struct gd_netif *netif);
 void gd_udp_leave_all(struct gd_udp *udp);
-/* Is what came to that address by that interface for this socket, as far as memberships go? */
-bool gd_udp_hears(const struct gd_udp *udp, const struct gd_addr *group, int ifindex);
+/* Is it for this socket, as far as memberships go? */
+bool gd_udp_hears(const struct gd_udp *udp, const struct gd_udp_datagram *datagram);
+struct gd_membership *gd_udp_membership(const struct gd_udp *udp, const struct gd_addr *group, int ifindex);
+/* A place for one more, of nobody's traffic yet. 0, -ENOBUFS, -ENOMEM. */
+int gd_udp_new_membership(struct gd_udp *udp, const struct gd_addr *group, int ifindex, struct gd_membership **out);
+
+/* dgram_source.c: whose datagrams to a group a socket wants (RFC 3376 3.1, RFC 3678 4) */
+/* One source more or less in the list of a membership of that mode, as Linux's ip_mc_source. 0; -EINVAL (no member, or of
+ * the other mode), -EADDRNOTAVAIL (it is there, or is not), -ENOBUFS (too many), -ENOMEM. */
+int gd_udp_source(struct gd_udp *udp, const struct gd_addr *group, struct gd_netif *netif, const struct gd_addr *source,
+                  bool include, bool add);
+/* Joins, unless that was done, and adds a source to those wanted. As gd_udp_source. */
+int gd_udp_join_source(struct gd_udp *udp, const struct gd_addr *group, struct gd_netif *netif,
+                       const struct gd_addr *source);
+/* The whole list at once (Linux's ip_mc_msfilter); to include nobody is to leave. */
+int gd_udp_filter(struct gd_udp *udp, const struct gd_addr *group, struct gd_netif *netif,
+                  const struct gd_source_list *list, bool include);
+/* Out of it, with its list; the interface hears of it. */
+void gd_udp_end_membership(struct gd_udp *udp, struct gd_membership *membership);
+bool gd_membership_wants(const struct gd_membership *membership, const struct gd_addr *source);
 /* gd_udp_aim at a group, by the interface that IP_MULTICAST_IF named. */
 int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to);
 

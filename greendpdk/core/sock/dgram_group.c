@@ -1,7 +1,9 @@
 /* A datagram socket's multicast groups: what it joined, and by which interface it sends (RFC 1112, RFC 3493 5.2).
- * Called by sock/option_group.c, dgram*.c, stack.c; calls net/group.c, ip.c, source.c, neighbour.c.
+ * Called by sock/option_group.c, dgram*.c, stack.c; calls sock/dgram_source.c, net/group.c, ip.c, source.c,
+ * neighbour.c.
  *
- *     struct gd_udp.memberships  [group, interface]   20 at most; as many joins of the interface's groups (net/group.c)
+ *     struct gd_udp.memberships  [group, interface, filter]   20 at most; without a filter each is one of the interface's
+ *                                                             joins (net/group.c), with one dgram_source.c merges it
  */
 #include "dgram.h"
 
@@ -9,7 +11,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-static struct gd_membership *find(const struct gd_udp *udp, const struct gd_addr *group, int ifindex)
+struct gd_membership *gd_udp_membership(const struct gd_udp *udp, const struct gd_addr *group, int ifindex)
 {
     for (int i = 0; i < udp->nmemberships; i++)
         if (udp->memberships[i].ifindex == ifindex && gd_addr_eq(&udp->memberships[i].group, group))
@@ -17,47 +19,51 @@ static struct gd_membership *find(const struct gd_udp *udp, const struct gd_addr
     return NULL;
 }
 
-int gd_udp_join(struct gd_udp *udp, const struct gd_addr *group, struct gd_netif *netif)
+int gd_udp_new_membership(struct gd_udp *udp, const struct gd_addr *group, int ifindex, struct gd_membership **out)
 {
-    int rc;
-
-    if (find(udp, group, netif->index))
-        return -EADDRINUSE;
     if (udp->nmemberships == GD_MEMBERSHIPS)
         return -ENOBUFS;
     if (!udp->memberships)
         udp->memberships = calloc(GD_MEMBERSHIPS, sizeof *udp->memberships);
     if (!udp->memberships)
         return -ENOMEM;
-    rc = gd_group_join(netif, group);
-    if (rc == 0)
-        udp->memberships[udp->nmemberships++] = (struct gd_membership){*group, netif->index};
-    return rc;
+    *out = &udp->memberships[udp->nmemberships++];
+    **out = (struct gd_membership){.group = *group, .ifindex = ifindex, .include = true};
+    return 0;
 }
 
-static void leave(struct gd_udp *udp, struct gd_membership *membership)
+int gd_udp_join(struct gd_udp *udp, const struct gd_addr *group, struct gd_netif *netif)
 {
-    struct gd_netif *netif = gd_netif_find(udp->sock.stack, membership->ifindex);
+    struct gd_membership *membership;
+    int rc;
 
-    if (netif)
-        gd_group_leave(netif, &membership->group);
-    *membership = udp->memberships[--udp->nmemberships];
+    if (gd_udp_membership(udp, group, netif->index))
+        return -EADDRINUSE;
+    rc = gd_udp_new_membership(udp, group, netif->index, &membership);
+    if (rc < 0)
+        return rc;
+    rc = gd_group_join(netif, group);
+    if (rc < 0)
+        udp->nmemberships--;
+    else
+        membership->include = false;
+    return rc;
 }
 
 int gd_udp_leave(struct gd_udp *udp, const struct gd_addr *group, const struct gd_netif *netif)
 {
-    struct gd_membership *membership = find(udp, group, netif->index);
+    struct gd_membership *membership = gd_udp_membership(udp, group, netif->index);
 
     if (!membership)
         return -EADDRNOTAVAIL;
-    leave(udp, membership);
+    gd_udp_end_membership(udp, membership);
     return 0;
 }
 
 void gd_udp_leave_all(struct gd_udp *udp)
 {
     while (udp->nmemberships > 0)
-        leave(udp, &udp->memberships[0]);
+        gd_udp_end_membership(udp, &udp->memberships[0]);
     free(udp->memberships);
     udp->memberships = NULL;
 }
@@ -70,15 +76,24 @@ void gd_udp_forget(struct gd_stack *stack, const struct gd_netif *netif)
 
         for (int i = 0; sock->flow.proto == IPPROTO_UDP && i < udp->nmemberships; i++)
             if (udp->memberships[i].ifindex == netif->index)
-                leave(udp, &udp->memberships[i--]);
+                gd_udp_end_membership(udp, &udp->memberships[i--]);
     }
 }
 
-/* Linux's ip_mc_sf_allow: one who did not join hears what others have, unless he said that he does not want to. */
-bool gd_udp_hears(const struct gd_udp *udp, const struct gd_addr *group, int ifindex)
+/* Linux's ip_mc_sf_allow: one who did not join hears what others have, unless he said that he does not want to; of IPv4
+ * no more than they want of it. */
+bool gd_udp_hears(const struct gd_udp *udp, const struct gd_udp_datagram *datagram)
 {
-    return !gd_addr_is_multicast(group) || udp->multicast[gd_addr_is_v4(group) ? 0 : 1].all ||
-           find(udp, group, ifindex);
+    const struct gd_addr *group = &datagram->local.addr, *source = &datagram->remote.addr;
+    const struct gd_membership *membership;
+    bool v4 = gd_addr_is_v4(group);
+
+    if (!gd_addr_is_multicast(group))
+        return true;
+    membership = gd_udp_membership(udp, group, datagram->netif->index);
+    if (membership)
+        return gd_membership_wants(membership, source);
+    return udp->multicast[v4 ? 0 : 1].all && (!v4 || gd_group_wants(datagram->netif, group, source));
 }
 
 int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to)

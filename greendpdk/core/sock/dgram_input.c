@@ -89,12 +89,12 @@ uint32_t gd_udp_deliver(const struct gd_udp_datagram *datagram)
     int ifindex = datagram->netif->index;
     uint32_t count = 0;
 
-    if (sock && gd_device_fits(&sock->options, ifindex) && gd_udp_hears(gd_udp_of(sock), &local->addr, ifindex)) {
+    if (sock && gd_device_fits(&sock->options, ifindex) && gd_udp_hears(gd_udp_of(sock), datagram)) {
         deliver(gd_udp_of(sock), datagram);
         count++;
     }
     for (sock = NULL; (sock = gd_bound_next(stack, IPPROTO_UDP, local->port, sock)) != NULL;) {
-        if (!gd_bound_fits(sock, &local->addr, ifindex) || !gd_udp_hears(gd_udp_of(sock), &local->addr, ifindex))
+        if (!gd_bound_fits(sock, &local->addr, ifindex) || !gd_udp_hears(gd_udp_of(sock), datagram))
             continue;
         deliver(gd_udp_of(sock), datagram);
         count++;

@@ -1,5 +1,6 @@
 /* setsockopt(2) and getsockopt(2) in Linux's levels, names, layouts and errors: the look-up, and socket(7)'s own options.
- * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, option_group.c, option_control.c, and tcp/ where an option acts at once.
+ * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, option_group.c, option_source.c,
+ * option_control.c, and tcp/ where an option acts at once.
  */
 #include "option.h"
 #include "../tcp/window.h"
@@ -264,6 +265,8 @@ int gd_sock_setsockopt(struct gd_sock *sock, int level, int name, const void *va
 
     if (option != NULL && option->set_raw != NULL)
         return option->set_raw(sock, value, len);
+    if (option == NULL && gd_option_is_source(sock, level, name))
+        return gd_option_set_source(sock, level, name, value, len);
     if (option == NULL || option->set == NULL)
         return -ENOPROTOOPT;
     if (len >= sizeof(number))

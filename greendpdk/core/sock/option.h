@@ -3,6 +3,7 @@
 #define GD_SOCK_OPTION_H
 #include "sock.h"
 
+#include <netinet/in.h>
 #include <stddef.h>
 
 enum gd_option_for { GD_ANY, GD_STREAM, GD_DGRAM };
@@ -35,4 +36,11 @@ const struct gd_option *gd_option_tcp(size_t *count); /* option_tcp.c: IPPROTO_T
 const struct gd_option *gd_option_ip(size_t *count);  /* option_ip.c: IPPROTO_IP, IPPROTO_IPV6 */
 const struct gd_option *gd_option_group(size_t *count); /* option_group.c: the same levels, multicast */
 const struct gd_option *gd_option_control(size_t *count); /* option_control.c: of every level, control messages, devices */
+/* option_group.c: an interface by its index, by an address of its own, or by the route to the group; NULL: there is none. */
+struct gd_netif *gd_option_interface(struct gd_stack *stack, const struct gd_addr *group, int ifindex,
+                                     const struct in_addr *address);
+
+/* option_source.c: options that only set, and that have no row: whose datagrams to a group a socket wants. */
+bool gd_option_is_source(const struct gd_sock *sock, int level, int name);
+int gd_option_set_source(struct gd_sock *sock, int level, int name, const void *value, uint32_t len);
 #endif

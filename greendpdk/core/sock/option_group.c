@@ -1,6 +1,5 @@
 /* Multicast options, in ip(7)'s and ipv6(7)'s layouts. Called by sock/option.c; calls sock/dgram_group.c, net/ip.c.
- *
- * Source filters (IP_ADD_SOURCE_MEMBERSHIP, MCAST_JOIN_SOURCE_GROUP, ...) are not there: ENOPROTOOPT.
+ * Those of source filters are option_source.c's.
  */
 #include "dgram.h"
 #include "option.h"
@@ -19,8 +18,7 @@ static struct gd_netif *by_index(struct gd_stack *stack, int ifindex)
     return gd_netif_find(stack, ifindex > SCOPE_BASE ? ifindex - SCOPE_BASE : ifindex);
 }
 
-/* An interface by its index, by an address of its own, or by the route to the group; NULL: there is none. */
-static struct gd_netif *interface_of(struct gd_stack *stack, const struct gd_addr *group, int ifindex,
+struct gd_netif *gd_option_interface(struct gd_stack *stack, const struct gd_addr *group, int ifindex,
                                      const struct in_addr *address)
 {
     struct gd_addr own, next_hop;
@@ -42,7 +40,7 @@ static int change(struct gd_sock *sock, const struct gd_addr *group, int ifindex
 
     if (!gd_addr_is_multicast(group))
         return -EINVAL;
-    netif = interface_of(sock->stack, group, ifindex, address);
+    netif = gd_option_interface(sock->stack, group, ifindex, address);
     if (!netif)
         return -ENODEV;
     return join ? gd_udp_join(gd_udp_of(sock), group, netif) : gd_udp_leave(gd_udp_of(sock), group, netif);
@@ -157,7 +155,7 @@ static int set_interface4(struct gd_sock *sock, const void *value, uint32_t len)
         multicast->source = (struct gd_addr){0};
         return 0;
     }
-    netif = interface_of(sock->stack, NULL, request.imr_ifindex, &request.imr_address);
+    netif = gd_option_interface(sock->stack, NULL, request.imr_ifindex, &request.imr_address);
     if (!netif)
         return -EADDRNOTAVAIL;
     multicast->ifindex = netif->index;
