@@ -12,6 +12,8 @@ from importlib import import_module
 
 COMMANDS = {
     "run": "run a program over the stack (also without the word: greendpdk app.py)",
+    "doctor": "what greendpdk needs of this host, and what to do where it is missing",
+    "devices": "the NICs and drivers that DPDK could use here",
     "ss": "connections of a running process",
     "stat": "named counters of a running process, and their rates",
 }
