@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind `&`; programs of the tests end by it
     config.addinivalue_line("markers", "needs(*names): skip where a name of tests/skips.py is missing")
     config.addinivalue_line("markers", "app(package, against, what, result): a row of docs/compat.md's applications")
+    config.addinivalue_line("markers", "needs_app(*packages): skip where one of these is not installed")
     if shutil.which("ip"):
         netns.sweep()
 

@@ -20,10 +20,11 @@ _outcomes: dict[tuple[str, str], str] = {}
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip an app whose package, or whose other side, is not installed."""
+    needed = [name for marker in item.iter_markers("needs_app") for name in marker.args]
     for marker in item.iter_markers("app"):
-        for name in applications.packages(*marker.args[:2]):
-            if reason := skips.missing_app(name):
-                pytest.skip(reason)
+        needed += applications.packages(*marker.args[:2])
+    for reason in filter(None, map(skips.missing_app, needed)):
+        pytest.skip(reason)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

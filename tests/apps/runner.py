@@ -6,6 +6,7 @@ before greendpdk's own end.
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 def main() -> None:
     """Take the file's name off the command line and run the rest."""
     file = Path(sys.argv.pop(1))
+    sys.path[0] = os.getcwd()  # as `python -m` has it
     try:
         runpy.run_module("greendpdk", run_name="__main__", alter_sys=True)
     finally:

@@ -30,19 +30,23 @@ BIG = hashlib.shake_256(b"big").digest(3_000_000)
 PATIENCE = 20.0
 
 
+def programs_environment() -> dict[str, str]:
+    """Return the environment without what would change what a program does."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GREENDPDK_")}
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # requests lets them win over Session.verify
+        environment.pop(name, None)
+    return environment | {"PYTHONPATH": str(HERE.parent.parent), "PYTHONUNBUFFERED": "1", "no_proxy": "*"}
+
+
 class App:
     """`python -m greendpdk` with an app, inside a namespace."""
 
     def __init__(self, net: Namespace, folder: Path, *arguments: str) -> None:
         self.net, self.file = net, folder / "counters.json"
         self.log = folder / "log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GREENDPDK_")}
-        environment |= {"PYTHONPATH": str(HERE.parent.parent), "PYTHONUNBUFFERED": "1", "no_proxy": "*"}
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # requests lets them win over Session.verify
-            environment.pop(name, None)
         with self.log.open("w") as log:
             self.process = net.popen([sys.executable, str(HERE / "runner.py"), str(self.file), *arguments],
-                                     cwd=PROGRAMS, stdout=log, stderr=subprocess.STDOUT, env=environment)
+                                     cwd=PROGRAMS, stdout=log, stderr=subprocess.STDOUT, env=programs_environment())
 
     def wait_for(self, port: int) -> None:
         """Wait until the app listens on the stack's address."""
