@@ -98,7 +98,12 @@ class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
         options["server_hostname"] = _context._encode_hostname(options.get("server_hostname"))
         if isinstance(sock, socket) and sock._is_stack():
             sock = _Handover(sock)
-        super().__init__(sock, *args, _context=_context, **options)
+        try:
+            super().__init__(sock, *args, _context=_context, **options)
+        except ValueError:
+            if getattr(self, "_connected", False):  # it has the connection already
+                self.close()
+            raise
 
     def _SSLSocket__create_sslobj(self, server_side: bool = False, session: Any = None) -> TLS:
         return TLS(self, self.context, server_side, self.server_hostname, session)

@@ -144,14 +144,6 @@ def test_an_accepting_tls_socket(net, listener, contexts):
             assert calling.get() == b"welcome"
 
 
-def test_the_server_name_reaches_the_callback_with_the_socket(net, pair, contexts):
-    seen = []
-    contexts.server.sni_callback = lambda sock, name, context: seen.append((type(sock), name))
-    accepting = gevent.spawn(contexts.server.wrap_socket, pair[1], server_side=True)
-    with contexts.client.wrap_socket(pair[0], server_hostname="localhost"), accepting.get():
-        assert seen == [(net.ssl.SSLSocket, "localhost")]
-
-
 def test_an_untrusted_certificate_is_refused_by_both_ends(net, pair, contexts):
     strict = net.ssl.SSLContext(std_ssl.PROTOCOL_TLS_CLIENT)
     accepting = gevent.spawn(contexts.server.wrap_socket, pair[1], server_side=True)
@@ -174,25 +166,6 @@ def test_a_peer_that_goes_away_in_the_handshake_is_an_eof(pair, contexts):
     pair[0].close()
     with pytest.raises(OSError):
         accepting.get()
-
-
-def test_a_session_is_resumed(net, listener, contexts):
-    def serve():
-        for _ in range(2):
-            server, _ = listener.accept()
-            with contexts.server.wrap_socket(server, server_side=True) as wrapped:
-                wrapped.sendall(b"x")
-                wrapped.recv(1)
-
-    serving = gevent.spawn(serve)
-    session = None
-    for resumed in (False, True):
-        sock = net.socket.create_connection(listener.getsockname())
-        with contexts.client.wrap_socket(sock, server_hostname="localhost", session=session) as client:
-            assert client.recv(1) == b"x"
-            assert client.session_reused is resumed
-            session = client.session
-    serving.get()
 
 
 def test_select_does_not_say_silent_while_a_record_waits(net, tls):
