@@ -77,6 +77,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "ping": (lambda: shutil.which("ping") is not None, "apt install iputils-ping"),
     "flask": (lambda: _package("flask"), "pip install flask"),
     "requests": (lambda: _package("requests"), "pip install requests"),
+    "httpx": (lambda: _package("httpx"), "pip install httpx"),
 }
 
 # What stands at Linux's side of an app: program -> its Debian package. `make programs` installs them.
