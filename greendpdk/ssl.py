@@ -174,6 +174,21 @@ class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
 
 SSLContext = _gevent.SSLContext
 SSLContext.sslsocket_class = SSLSocket
+_set_msg_callback = SSLContext._msg_callback.fset
+
+
+def _set_msg_callback_only(context: Any, callback: Any) -> None:
+    """Set it, and leave ssl.SSLContext as it was: gevent's setter puts its own class there, patched or not."""
+    import ssl
+
+    standard = ssl.SSLContext
+    try:
+        _set_msg_callback(context, callback)
+    finally:
+        ssl.SSLContext = standard  # type: ignore[misc]
+
+
+SSLContext._msg_callback = SSLContext._msg_callback.setter(_set_msg_callback_only)
 vars(_gevent).update(SSLSocket=SSLSocket, _Callback=_Callback)
 
 

@@ -144,12 +144,14 @@ def test_channel_binding_is_the_same_at_both_ends(contexts, shake):
         client.get_channel_binding("tls-other")
 
 
+@pytest.mark.parametrize("net", ["stack"], indirect=True)  # gevent's puts its class into ssl, patched or not
 def test_messages_and_keys_are_told(net, contexts, shake, tmp_path):
     seen = []
     contexts.client._msg_callback = lambda sock, direction, *_: seen.append((type(sock), direction))
     contexts.client.keylog_filename = str(tmp_path / "keys")
     client, _ = shake()
     contexts.client._msg_callback = None
+    assert std_ssl.SSLContext is not net.ssl.SSLContext
     assert {kind for kind, _ in seen} == {net.ssl.SSLSocket} and {way for _, way in seen} == {"read", "write"}
     assert "CLIENT_TRAFFIC_SECRET_0" in (tmp_path / "keys").read_text()
 
