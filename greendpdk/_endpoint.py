@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gevent.monkey import get_original
 
 from greendpdk import _fds, _group, _route
-from greendpdk._address import ANY4, ANY6, LOOPBACK4, LOOPBACK6, is_any
+from greendpdk._address import ANY4, ANY6, LOOPBACK4, LOOPBACK6, MAPPED, is_any
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
 from greendpdk._watcher import LevelWatcher
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 get_ident = get_original("_thread", "get_ident")
 _BOTH_TRIES = 32  # ephemeral ports of the stack that the kernel may have in use
+_PEERS = 1024  # heard by the kernel's half and remembered; for others the routes decide
+_NOBODY: dict[tuple[bytes, int], None] = {}  # most sockets have no such peer, and share this
 _POLL_BITS = (
     (1, lib.GD_READ), (2, lib.GD_PRI), (4, lib.GD_WRITE), (8, lib.GD_ERR), (16, lib.GD_HUP), (0x2000, lib.GD_RDHUP),
 )  # fmt: skip
@@ -38,8 +40,9 @@ class Endpoint:
     """The shared state; refs counts fds in the table and raw sockets that have none yet."""
 
     __slots__ = (
-        "__weakref__", "_kernel_io", "c", "family", "fds", "groups_by_kernel", "id", "k", "options", "poller", "proto",
-        "refs", "scratch", "scratch_size", "settled", "stack", "standin", "thread", "type", "watchers", "writes_shut",
+        "__weakref__", "_kernel_io", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn",
+        "options", "peers_by_kernel", "poller", "proto", "refs", "scratch", "scratch_size", "settled", "stack",
+        "standin", "thread", "type", "watchers", "writes_shut",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, type: int, proto: int, c: Any = None) -> None:
@@ -57,6 +60,8 @@ class Endpoint:
         self.k: Any = None  # a non-blocking _socket.socket
         self.id = lib.gd_sock_id(c)
         self.settled = False
+        self.kernels_turn = False  # the stack's half has been served last, so the kernel's is asked first
+        self.peers_by_kernel = _NOBODY  # whose last datagram came in by the kernel's half
         self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
         self.options: list[tuple[Any, ...]] = []
         self.refs = 1
@@ -124,6 +129,8 @@ class Endpoint:
         if self.k is not None:
             self.k.close()
             self.k = None
+            self.kernels_turn = False
+            self.peers_by_kernel = _NOBODY
 
     # -- whose it is ------------------------------------------------------------------------------
 
@@ -150,16 +157,30 @@ class Endpoint:
             return LOOPBACK4 if addr == ANY4 else LOOPBACK6
         return addr
 
-    def half_for(self, addr: bytes) -> bool:
+    def half_for(self, addr: bytes, port: int) -> bool:
         """Tell whether an unconnected datagram to addr goes out of the stack; else there is a kernel half now."""
         if self.c is None or (self.settled and self.k is None and not self._unbound()):
             return self.c is not None
-        if _group.reaches(self, addr):
+        if (addr, port) not in self.peers_by_kernel and _group.reaches(self, addr):
             return True
         if self.k is None:
             self.k = self._make_kernel()
             self._moved()
         return False
+
+    def hear(self, source: Any) -> None:
+        """Remember whom the kernel's half has heard: an answer takes its question's way, whatever the routes say."""
+        self.kernels_turn = False
+        if self.c is None or not isinstance(source, tuple):
+            return
+        packed = _socket.inet_pton(self.family, source[0].partition("%")[0])
+        peer = packed if len(packed) == len(ANY6) else MAPPED + packed, source[1]
+        if self.peers_by_kernel is _NOBODY:
+            self.peers_by_kernel = {}
+        self.peers_by_kernel.pop(peer, None)  # to the end: the ones not heard for longest are forgotten first
+        self.peers_by_kernel[peer] = None
+        if len(self.peers_by_kernel) > _PEERS:
+            del self.peers_by_kernel[next(iter(self.peers_by_kernel))]
 
     def settle_listen(self) -> None:
         """Listen on an ephemeral port of both, as Linux does for a listen without a bind."""

@@ -136,16 +136,20 @@ class RawMessages:
         if count == _EAGAIN:
             return None
         self._done(count)
+        if self.end.peers_by_kernel:
+            self.end.peers_by_kernel.pop((bytes(message.addr), message.port), None)
         source = show(self.family, bytes(message.addr), message.port) if message.named else None
         return count, unpack_control(ffi.buffer(control)[: message.control_len]), message.flags, source
 
     def _from_kernel(self, name: str, *args: Any) -> tuple[Any, ...] | None:
         try:
-            return getattr(self.end.k, name)(*args)  # type: ignore[no-any-return]
+            got: tuple[Any, ...] = getattr(self.end.k, name)(*args)
         except BlockingIOError:
             return None
         finally:
             self.end.sync()
+        self.end.hear(got[-1])
+        return got
 
     # -- out --------------------------------------------------------------------------------------
 
@@ -160,7 +164,7 @@ class RawMessages:
             addr, port = parse(self.family, address, "sendmsg")
             message.addr, message.port, message.named = addr, port, 1
             interface = _interface(messages)
-            to_kernel = interface <= SCOPE_BASE and not self._is_ours(addr, interface)
+            to_kernel = interface <= SCOPE_BASE and not self._is_ours(addr, port, interface)
             address = self.end._for_kernel(addr, port, kernel_scope(address)) if to_kernel else None
         if to_kernel:
             self._engine()
@@ -172,8 +176,8 @@ class RawMessages:
         count = lib.gd_live_sendmsg(self.end.c, message, flags)
         return None if count == _EAGAIN else self._done(count)
 
-    def _is_ours(self, addr: bytes, interface: int) -> bool:
-        return self.end.half_for(addr) and (self.end.k is None or interface <= _LOOPBACK)
+    def _is_ours(self, addr: bytes, port: int, interface: int) -> bool:
+        return self.end.half_for(addr, port) and (self.end.k is None or interface <= _LOOPBACK)
 
     def _to_kernel(self, buffers: Any, messages: Any, flags: int, address: Any) -> int | None:
         try:

@@ -68,12 +68,14 @@ class RawSocket(RawTransfer):
             self._done(0)
 
     def settle(self, address: Any) -> Any:
-        """Decide by the peer whose socket this is; return the address, resolved if it is the stack's."""
+        """Decide by the peer whose socket this is; return the address, resolved: a name may have others next time."""
         if self._engine() is None:
             return address
         addr, port = parse(self.family, address, "connect")
         addr = self.end.settle_peer(addr)
-        return address if self.end.c is None else show(self.family, addr, port)
+        if self.end.c is not None:
+            return show(self.family, addr, port)
+        return self.end._for_kernel(addr, port)[0], *address[1:]
 
     def connect_ex(self, address: Any) -> int:
         """Begin to connect, or tell how it goes: an errno, 0 when it is done."""
@@ -101,21 +103,27 @@ class RawSocket(RawTransfer):
             end.k.listen(backlog)
 
     def try_accept(self) -> tuple[Any, Any] | None:
-        """Take a connection from either half: (RawSocket, or the kernel's fd; address); None if there is none."""
+        """Take a connection, from each half in turn: (RawSocket, or the kernel's fd; address); None: there is none."""
         end = self.end
         c = self._engine()
+        if end.kernels_turn and (got := self._try_kernel_accept()) is not None:
+            return got
         if c is not None:
             out = ffi.new("struct gd_sock **")
             result = lib.gd_live_accept(c, out)
             if result == 0:
                 raw = RawSocket(Endpoint(end.stack, end.family, end.type, end.proto, out[0]))
                 raw.end.settled = True
+                end.kernels_turn = end.k is not None
                 self._done(0)
                 return raw, raw._accepted_from()
             if result != EAGAIN:
                 self._done(result)
-        if end.k is None:
-            return None
+        return None if end.k is None else self._try_kernel_accept()
+
+    def _try_kernel_accept(self) -> tuple[Any, Any] | None:
+        end = self.end
+        end.kernels_turn = False
         try:
             return end.k._accept()  # type: ignore[no-any-return]
         except BlockingIOError:
@@ -176,6 +184,8 @@ class RawSocket(RawTransfer):
         check(lib.gd_sock_getsockopt(c, level, name, room, size))
         if level == SOL_SOCKET and name == SO_ERROR:
             end.sync()
+            if end.k is not None and not any(ffi.unpack(room, size[0])):
+                return end.k.getsockopt(level, name, buflen)  # type: ignore[no-any-return]
         return _sockopt.decode(ffi.unpack(room, size[0]), buflen)
 
     def linger_seconds(self) -> int:

@@ -151,6 +151,8 @@ class RawTransfer(RawMessages):
         """Receive from either half: (bytes, msg_flags, address); None if it would block."""
         end = self.end
         c = self._engine()
+        if end.kernels_turn and (got := self._try_kernel_message(room, size, flags)) is not None:
+            return got
         if c is not None:
             addr, port, msg_flags = ffi.new("uint8_t[16]"), ffi.new("uint16_t *"), ffi.new("int *")
             count = lib.gd_sock_recvfrom(c, room, size, flags, addr, port, msg_flags)
@@ -161,15 +163,21 @@ class RawTransfer(RawMessages):
             if count != EAGAIN:
                 self._done(count)
                 source = None if end.type == _socket.SOCK_STREAM else self._show(addr, port)
+                if end.k is not None:
+                    end.kernels_turn = True
+                    end.peers_by_kernel.pop((bytes(addr), port[0]), None)
                 return count, msg_flags[0], source
-        if end.k is None:
-            return None
+        return None if end.k is None else self._try_kernel_message(room, size, flags)
+
+    def _try_kernel_message(self, room: Any, size: int, flags: int) -> tuple[int, int, Any] | None:
+        end = self.end
         try:
             data, _, msg, source = end.k.recvmsg(size, 0, flags)
         except BlockingIOError:
             return None
         finally:
             end.sync()
+        end.hear(source)
         if data:
             ffi.memmove(room, data, len(data))
         return len(data), msg, source
@@ -209,7 +217,7 @@ class RawTransfer(RawMessages):
         addr, port = parse(self.family, address, "sendto")
         if end.type == _socket.SOCK_STREAM:
             return self.try_send(data, flags)  # Linux ignores the address
-        if c is None or not end.half_for(addr):
+        if c is None or not end.half_for(addr, port):
             self._engine()
             try:
                 return end.k.sendto(data, flags, end._for_kernel(addr, port, kernel_scope(address)))  # type: ignore[no-any-return]
