@@ -95,6 +95,11 @@ void gd_nd_input(struct gd_netif *netif, const struct gd_packet *packet, uint64_
 struct gd_addr gd_nd_solicited_group(const struct gd_addr *addr);
 
 /* router.c and slaac.c: what routers say */
+/* When a lifetime in seconds is over; all ones are for ever (RFC 4861 4.6.2). */
+static inline uint64_t gd_nd_end_of(uint32_t lifetime_s, uint64_t now)
+{
+    return lifetime_s == UINT32_MAX ? GD_NEVER : now + lifetime_s * 1000000000ull;
+}
 void gd_router_advert(struct gd_netif *netif, const struct gd_packet *packet, uint64_t now);
 /* The timer's share: returns when it is due again. */
 uint64_t gd_router_run(struct gd_netif *netif, uint64_t now);

@@ -24,7 +24,6 @@
 #define HEADER 16u                   /* of an advertisement, up to the options */
 #define SOLICIT_FIRST (4 * SECOND)   /* RTR_SOLICITATION_INTERVAL, doubled each time (RFC 7559 2) ... */
 #define SOLICIT_MOST (3600 * SECOND) /* ... up to this */
-#define FOREVER UINT32_MAX           /* a lifetime */
 #define PREFIX_LEN 32                /* of a prefix option, and its flags (RFC 4861 4.6.2) */
 #define ON_LINK 0x80
 #define AUTONOMOUS 0x40
@@ -33,11 +32,6 @@
 #define REACHABLE_MOST 3600000u /* MAX_REACHABLE_TIME's limit (RFC 4861 6.2.1) */
 #define RETRANS_LEAST 100u
 #define RETRANS_MOST 10000u
-
-static uint64_t end_of(uint32_t lifetime_s, uint64_t now)
-{
-    return lifetime_s == FOREVER ? GD_NEVER : now + lifetime_s * SECOND;
-}
 
 static void full(struct gd_netif *netif)
 {
@@ -203,7 +197,7 @@ static void take_on_link(struct gd_netif *netif, const struct gd_addr *addr, uin
         nd->nprefixes++;
         set_on_link(netif, prefix, true);
     }
-    prefix->until = end_of(valid_s, now);
+    prefix->until = gd_nd_end_of(valid_s, now);
 }
 
 /* RFC 4861 4.6.2, 6.3.4. ::/0 on link would have us ask the link for the whole world: nobody means that. */
@@ -255,7 +249,7 @@ static void take_server(struct gd_netif *netif, const struct gd_addr *addr, uint
         return; /* resolv.conf(5) has no use for more: no harm is done */
     if (at == nd->nservers)
         nd->nservers++;
-    nd->servers[at] = (struct gd_nd_server){*addr, end_of(lifetime_s, now)};
+    nd->servers[at] = (struct gd_nd_server){*addr, gd_nd_end_of(lifetime_s, now)};
 }
 
 static void take_servers(struct gd_netif *netif, const uint8_t *option, uint64_t now)

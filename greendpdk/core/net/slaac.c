@@ -8,14 +8,8 @@
 
 #define SECOND 1000000000ull
 #define MS 1000000ull
-#define FOREVER UINT32_MAX
 #define TWO_HOURS (7200 * SECOND) /* RFC 4862 5.5.3 e */
 #define MADE_MOST 8               /* the other half of GD_IFADDRS is for what is set by hand */
-
-static uint64_t end_of(uint32_t lifetime_s, uint64_t now)
-{
-    return lifetime_s == FOREVER ? GD_NEVER : now + lifetime_s * SECOND;
-}
 
 /* Ours within that prefix; *made counts all that we made. */
 static struct gd_ifaddr *find(struct gd_netif *netif, const struct gd_addr *prefix, int *made)
@@ -38,9 +32,9 @@ static struct gd_ifaddr *find(struct gd_netif *netif, const struct gd_addr *pref
 /* Nobody on the link may shorten a life to less than two hours, but by letting it run out (RFC 4862 5.5.3 e). */
 static void refresh(struct gd_ifaddr *own, uint32_t preferred_s, uint32_t valid_s, uint64_t now)
 {
-    uint64_t until = end_of(valid_s, now), two_hours = now + TWO_HOURS;
+    uint64_t until = gd_nd_end_of(valid_s, now), two_hours = now + TWO_HOURS;
 
-    own->preferred_until = end_of(preferred_s, now);
+    own->preferred_until = gd_nd_end_of(preferred_s, now);
     if (until > two_hours || until > own->valid_until)
         own->valid_until = until;
     else if (own->valid_until > two_hours)
@@ -65,8 +59,8 @@ void gd_slaac_prefix(struct gd_netif *netif, const struct gd_addr *prefix, uint3
         gd_count(&netif->stack->stats, GD_STAT_nd_drop_table_full);
         return;
     }
-    own.preferred_until = end_of(preferred_s, now);
-    own.valid_until = end_of(valid_s, now);
+    own.preferred_until = gd_nd_end_of(preferred_s, now);
+    own.valid_until = gd_nd_end_of(valid_s, now);
     netif->addrs[netif->naddrs++] = own;
     /* All hosts of the link heard the same advertisement (RFC 4862 5.4.2). */
     gd_dad_start(netif, &netif->addrs[netif->naddrs - 1], now + gd_random_below(&netif->stack->random, 1000) * MS);
