@@ -130,7 +130,7 @@ static void pass_time(struct host *host, struct input *in)
                  {40 * DAY, true},     {2 * HOST_S, true}};
     uint32_t row = input_below(in, sizeof steps / sizeof steps[0]);
 
-    if (host->settled) /* the storm's scenes end within hours, which what takes a day for a round trip would not */
+    if (host->settled) /* the storm: a million frames of 40 days each would wrap the clock, which has 64 bits of nanoseconds */
         row %= LATE;
 
     if (steps[row].time >= DAY) { /* a stack looks after a port that is stuck each millisecond */

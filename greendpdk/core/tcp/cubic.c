@@ -10,7 +10,7 @@
 
 #define C 0.4         /* RFC 9438 4.1 and 5 */
 #define BETA 0.7      /* RFC 9438 4.6 */
-#define ABC_LIMIT 8u  /* RFC 9406 4.2: for a sender that does not pace */
+#define ABC_LIMIT 8u  /* RFC 9406 4.3: for a sender that does not pace */
 #define SSTHRESH_UNKNOWN (UINT32_MAX / 2)
 /* HyStart++ (RFC 9406 4.3) */
 #define RTT_THRESHOLD_MIN (4 * GD_MS)

@@ -1,7 +1,7 @@
 /* Reno's window (RFC 5681 3.1, counting bytes as RFC 3465). Called by tcp/ through cc.h; calls nothing. */
 #include "tcp.h"
 
-/* RFC 9406 4.2: eight segments a step for a sender that does not pace; RFC 3465 2.2's two starve on stretch ACKs. */
+/* RFC 9406 4.3: eight segments a step for a sender that does not pace; RFC 3465 2.2's two starve on stretch ACKs. */
 #define ABC_LIMIT 8u
 
 uint32_t gd_cc_initial_window(const struct gd_tcb *tcb)
