@@ -5,7 +5,24 @@ import errno
 import struct
 
 import pytest
-from frames import ICMP, OTHER, OTHER_MAC, PEER, SECOND, TCP, UDP, US, Host, Socket, ether, icmp, ip4, parse_ip, udp
+from frames import (
+    ICMP,
+    OTHER,
+    OTHER_MAC,
+    PEER,
+    SECOND,
+    TCP,
+    UDP,
+    US,
+    Host,
+    Socket,
+    ether,
+    icmp,
+    ip4,
+    mapped,
+    parse_ip,
+    udp,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +101,24 @@ def test_error_reaches_the_connected_socket_as_linux_maps_it(host: Host, code: t
     assert bool(sock.ready() & host.lib.GD_ERR) == bool(CODES[code])
     assert sock.recvfrom() == -(CODES[code] or errno.EAGAIN)
     assert sock.recvfrom() == -errno.EAGAIN
+
+
+def test_error_about_an_address_that_went_is_nobody_s(host: Host) -> None:
+    """The socket keeps its name, but what is quoted from there was not sent while the address is not ours."""
+    other = "10.0.0.77"
+    assert host.lib.gd_stack_add_address(host.stack, host.index, mapped(other), 24) == 0
+    host.poll()
+    sock = Socket(host)
+    assert sock.bind(other, 4000) == 0 and sock.connect(PEER, 9) == 0
+    assert host.lib.gd_stack_del_address(host.stack, host.index, mapped(other)) == 0
+    quote = ip4(udp(b"data", 4000, 9, other, PEER), UDP, other, PEER)
+    host.moved()
+    host.inject(error(3, 3, quote=quote))
+    assert host.dropped() == {"icmp_drop_no_socket": 1}
+    assert sock.recvfrom() == -errno.EAGAIN
+    assert host.lib.gd_stack_add_address(host.stack, host.index, mapped(other), 24) == 0
+    host.inject(error(3, 3, quote=quote))
+    assert sock.recvfrom() == -errno.ECONNREFUSED
 
 
 def test_error_is_reported_to_the_next_send_as_well(host: Host) -> None:

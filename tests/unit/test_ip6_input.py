@@ -201,6 +201,15 @@ def test_frame_to_everybody_gets_no_error(host6: Host6) -> None:
     assert host6.answer(*packets) == []
 
 
+def test_packet_of_nobody_gets_no_error_though_a_router_would_take_it(host6: Host6) -> None:
+    """RFC 4443 2.4 (e.6)."""
+    host6.learn(PEER6)
+    assert host6.route("::", 0, PEER6) == 0
+    packet = extension(UDP, bytes([0x9E, 0])) + udp6(b"x")  # an option that asks for an error
+    assert len(host6.answers6(ip6(packet, DESTINATION))) == 1
+    assert host6.answer(ether6(ip6(packet, DESTINATION, src="::"))) == []
+
+
 def test_packet_of_one_family_in_a_frame_of_the_other_is_dropped(host6: Host6) -> None:
     host6.inject(ether(ip6(udp6(b"x")), 0x0800), ether(bytes([0x45]) + bytes(40), 0x86DD))
     assert host6.dropped() == {"ip4_drop_malformed": 1, "ip6_drop_malformed": 1}
