@@ -97,7 +97,7 @@ class Port:
     def lease(self) -> Lease | None:
         """Return the DHCP lease that is in force; None: there is none."""
         status = _status(self)
-        if status.state < lib.GD_DHCP_BOUND:
+        if not any(bytes(status.address)):
             return None
         address, server, gateway = (_ip4(bytes(four)) for four in (status.address, status.server, status.gateway))
         names = bytes(status.dns)

@@ -99,7 +99,7 @@ enum {
     GD_DHCP_INIT,       /* about to look for a server */
     GD_DHCP_SELECTING,  /* nobody has offered anything usable yet */
     GD_DHCP_REQUESTING, /* a server has, and was asked for it */
-    GD_DHCP_CHECKING,   /* granted; does another host have it? */
+    GD_DHCP_CHECKING,   /* granted; does another host have it? Of a lease that is renewed with another address the old one serves */
     GD_DHCP_BOUND,      /* the address is the interface's; so it is in the states that follow */
     GD_DHCP_RENEWING,   /* asking the server for more time */
     GD_DHCP_REBINDING,  /* asking every server */

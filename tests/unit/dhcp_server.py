@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from frames import BROADCAST, MS, OUR_MAC, PEER_MAC, Host, arp, ether, four, ip4, parse_ip, udp
+from frames import BROADCAST, MS, OUR_MAC, PEER_MAC, Host, arp, ether, four, ip4, mapped, parse_ip, udp
 
 DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE = range(1, 8)
 SERVER, OFFERED, ROUTER, DNS = "10.0.0.2", "10.0.0.9", "10.0.0.254", "10.0.0.53"
@@ -158,3 +158,10 @@ def claims(address: str) -> bytes:
 def probes(address: str) -> bytes:
     """An ARP packet of another host that is about to take it."""
     return ether(arp(1, "0.0.0.0", address), 0x0806, to=BROADCAST)
+
+
+def leads(host: Host, to: str) -> str | int:
+    """Ask which source address leads there."""
+    src = host.ffi.new("uint8_t[16]")
+    index = host.lib.gd_stack_route(host.stack, mapped(to), src)
+    return dotted(bytes(src)[12:]) if index > 0 else int(index)

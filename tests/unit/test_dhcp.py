@@ -22,6 +22,7 @@ from dhcp_server import (
     Client,
     claims,
     dotted,
+    leads,
     probes,
     reply,
     usual,
@@ -49,13 +50,6 @@ OTHER_SERVER = "10.0.0.3"
 def client(host: Host) -> Client:
     """Return a client whose DISCOVER is on the wire."""
     return Client(host)
-
-
-def leads(host: Host, to: str) -> str | int:
-    """Ask which source address leads there."""
-    src = host.ffi.new("uint8_t[16]")
-    index = host.lib.gd_stack_route(host.stack, mapped(to), src)
-    return dotted(bytes(src)[12:]) if index > 0 else int(index)
 
 
 def test_discover_goes_from_nobody_to_everybody_and_asks_for_what_is_used(host: Host) -> None:
@@ -138,108 +132,6 @@ def test_request_without_an_answer_is_sent_four_times_and_then_all_begins_anew(c
     client.host.advance(36 * SECOND)
     anew = client.sent()[0]
     assert anew.kind == DISCOVER and anew.xid != first.xid
-
-
-def test_renewal_at_t1_is_a_unicast_that_names_the_address_only_as_its_own(client: Client) -> None:
-    client.bind([*usual(100), (58, struct.pack("!I", 3))])
-    client.host.learn(SERVER)
-    client.host.advance(2 * SECOND)
-    assert client.sent() == []
-    client.host.advance(1 * SECOND)
-    message = client.one()
-    assert (message.kind, message.src, message.dst, message.to_all) == (REQUEST, OFFERED, SERVER, False)
-    assert (message.ciaddr, message.flags) == (OFFERED, 0)
-    assert 50 not in message.options and 54 not in message.options
-    assert client.state == "RENEWING"
-    before = client.host.stack.generation
-    client.renewed(message, [*usual(100), (58, struct.pack("!I", 3))])
-    assert (client.state, client.address(), client.status().seconds_left) == ("BOUND", f"{OFFERED}/24", 99)
-    assert client.host.stack.generation == before  # nothing is new: flows keep their routes
-    client.host.advance(3 * SECOND)
-    assert client.one().xid != message.xid
-
-
-def test_renewal_is_asked_for_until_t2_and_then_of_every_server(client: Client) -> None:
-    client.bind(usual(3600))
-    client.host.learn(SERVER)
-    client.host.advance(1800 * SECOND)
-    begun = client.host.now
-    assert client.one().dst == SERVER
-    times = []
-    while client.state == "RENEWING":
-        client.host.advance(1 * SECOND)
-        times += [((client.host.now - begun) / SECOND, message.dst) for message in client.sent()]
-    assert [time for time, _ in times] == pytest.approx([675, 1012, 1181, 1265, 1325, 1350], abs=3)
-    assert [to for _, to in times] == [SERVER] * 5 + ["255.255.255.255"]
-    assert client.state == "REBINDING"
-    client.host.advance(225 * SECOND)
-    message = client.one()
-    assert (message.kind, message.src, message.ciaddr, message.to_all) == (REQUEST, OFFERED, OFFERED, True)
-    assert 50 not in message.options and 54 not in message.options
-    client.renewed(message, usual(server=four(OTHER_SERVER)), src=OTHER_SERVER)
-    assert (client.state, dotted(bytes(client.status().server)[12:])) == ("BOUND", OTHER_SERVER)
-
-
-def test_lease_that_nobody_renews_ends_and_takes_its_address_along(client: Client) -> None:
-    client.bind(usual(100))
-    client.host.learn(SERVER)
-    changes = client.status().changes
-    client.host.advance(99 * SECOND)
-    assert client.address() == f"{OFFERED}/24"
-    client.sent()
-    client.host.advance(1 * SECOND)
-    message = client.one()
-    assert (message.kind, message.src, message.ciaddr) == (DISCOVER, "0.0.0.0", "0.0.0.0")
-    assert client.address() is None and client.host.stack.nroutes == 0
-    assert client.status().changes == changes + 1
-    assert leads(client.host, FAR) == -errno.ENETUNREACH
-
-
-def test_lease_for_ever_is_never_renewed(client: Client) -> None:
-    client.bind(usual(2**32 - 1))
-    assert client.status().seconds_left == 2**32 - 1
-    client.host.advance(10**9 * SECOND)
-    assert client.sent() == [] and client.state == "BOUND"
-
-
-def test_nak_of_a_request_begins_anew_and_more_slowly_each_time(client: Client) -> None:
-    waits = []
-    for _ in range(4):
-        request = client.offer()
-        client.host.inject(reply(request.xid, NAK, [(54, four(SERVER))], "0.0.0.0"))
-        assert client.state == "INIT" and client.address() is None
-        begun = client.host.now
-        while client.state == "INIT":
-            client.host.advance(100 * MS)
-        waits.append((client.host.now - begun) / SECOND)
-    assert waits == pytest.approx([1, 2, 4, 8], abs=0.11)
-    assert client.status().naks == 4
-    assert client.host.counters()["dhcp_naks"] == 4
-
-
-def test_nak_of_a_renewal_takes_the_address_at_once_and_another_may_come(client: Client) -> None:
-    client.bind(usual(100))
-    client.host.learn(SERVER)
-    client.host.advance(50 * SECOND)
-    message = client.one()
-    client.host.inject(reply(message.xid, NAK, [(54, four(SERVER))], "0.0.0.0"))
-    assert client.address() is None
-    client.host.advance(1010 * MS)
-    client.bind(yiaddr="10.0.0.99")
-    assert client.address() == "10.0.0.99/24"
-    assert leads(client.host, FAR) == "10.0.0.99"
-
-
-def test_renewal_may_change_address_and_router(client: Client) -> None:
-    client.bind(usual(100))
-    client.host.learn(SERVER)
-    client.host.advance(50 * SECOND)
-    message = client.one()
-    granted = reply(message.xid, ACK, usual(router=four("10.0.0.253")), "10.0.0.10", dst=OFFERED, to=OUR_MAC)
-    client.host.inject(granted)
-    assert (client.state, client.address()) == ("BOUND", "10.0.0.10/24")
-    assert dotted(bytes(client.status().gateway)[12:]) == "10.0.0.253"
-    assert leads(client.host, FAR) == "10.0.0.10"
 
 
 @pytest.mark.parametrize("heard", [claims, probes], ids=["in use", "about to be"])

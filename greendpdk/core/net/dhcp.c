@@ -9,6 +9,7 @@
  *      ├── 10 s ◄── DECLINE ◄── somebody has the address (RFC 5227) ◄─────────────────────────────┘  │      │ T2
  *      └── NAK, or the lease is over: the address goes ◄─────────────────────────────────────────────┴── REBINDING
  *
+ * An ACK in RENEWING or REBINDING that names another address leads to CHECKING as well, and the old one serves until then.
  * INIT-REBOOT is left out, as nothing is kept from one run to the next. The first offer that can be used is taken, and
  * nothing waits at random before the first DISCOVER: both as Linux's clients do. The probes come 200 ms apart and not 1
  * to 2 s (docs/decisions), as a program waits for them.
@@ -115,6 +116,8 @@ static void enter_bound(struct gd_dhcp *dhcp, uint64_t now)
 
 static void probe(struct gd_dhcp *dhcp, uint64_t now)
 {
+    if (now >= dhcp->ends_at) /* of the lease before: no probe could be sent for long */
+        gd_dhcp_drop(dhcp);
     if (dhcp->tries == PROBES) {
         enter_bound(dhcp, now);
         return;
@@ -206,11 +209,11 @@ static void granted(struct gd_dhcp *dhcp, const struct gd_dhcp_message *message,
         return;
     }
     dhcp->offer = lease;
-    if (dhcp->state != GD_DHCP_REQUESTING) {
+    if (dhcp->bound && gd_addr_eq(&lease.address, &dhcp->lease.address)) {
         enter_bound(dhcp, now);
         return;
     }
-    become(dhcp, GD_DHCP_CHECKING);
+    become(dhcp, GD_DHCP_CHECKING); /* RFC 2131 4.4.1; of another address in a renewal too: until then the old one serves */
     probe(dhcp, now);
 }
 
@@ -288,6 +291,7 @@ void gd_dhcp_hear_arp(struct gd_netif *netif, const struct gd_addr *sender, cons
         return;
     dhcp->seen.conflicts++;
     gd_count(&netif->stack->stats, GD_STAT_dhcp_conflicts);
+    gd_dhcp_drop(dhcp); /* the server has given it up for the new one */
     gd_dhcp_send(dhcp, GD_DHCP_DECLINE, now);
     begin_again(dhcp, now + DECLINE_WAIT);
 }
