@@ -8,6 +8,7 @@ allows one a direction.
 from __future__ import annotations
 
 import _socket
+import errno
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from greendpdk._transfer import sendto_arguments
 from greendpdk._watcher import StackWatcher
 
 _DONTWAIT, _WAITALL = _socket.MSG_DONTWAIT, _socket.MSG_WAITALL
+_FASTOPEN = _socket.MSG_FASTOPEN
 _NEVER_WAITS = (_DONTWAIT | _socket.MSG_OOB, _DONTWAIT)  # to read, to write: urgent data is not waited for
 kernel_socket = _socket3.socket  # gevent's, before any swap
 
@@ -168,7 +170,13 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         if raw.__class__ is not RawSocket:
             return super().sendto(data, *rest)  # type: ignore[no-any-return]
         flags, address = sendto_arguments(rest)
-        return self._retry(True, flags, raw.try_sendto, data, flags, address)  # type: ignore[no-any-return]
+        try:
+            return self._retry(True, flags, raw.try_sendto, data, flags, address)  # type: ignore[no-any-return]
+        except OSError as error:
+            if not flags & _FASTOPEN or raw.type != _socket.SOCK_STREAM or error.errno != errno.EINVAL:
+                raise
+        self.connect(address)  # what Linux's Fast Open comes to without a cookie
+        return self.send(data, flags & ~_FASTOPEN)
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         raw = self._sock

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <linux/udp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -95,6 +96,7 @@ static const struct {
     {IPPROTO_TCP, TCP_WINDOW_CLAMP},
     {IPPROTO_TCP, TCP_LINGER2},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+    {IPPROTO_UDP, UDP_CORK},
     {IPPROTO_IP, IP_TTL},
     {IPPROTO_IP, IP_TOS},
     {IPPROTO_IP, IP_MTU_DISCOVER},
@@ -205,7 +207,7 @@ static void call_send(struct gd_sock *sock, struct input *in, bool to)
     if (to) {
         struct gd_addr addr = address(in);
 
-        gd_sock_sendto(sock, data, len, flags & ~MSG_MORE, addr.b, port(in));
+        gd_sock_sendto(sock, data, len, flags, addr.b, port(in));
     } else {
         gd_sock_send(sock, data, len, flags);
     }

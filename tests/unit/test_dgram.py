@@ -26,6 +26,8 @@ from frames import (
     udp,
 )
 
+IP_MTU_DISCOVER, UDP_CORK = 10, 1
+
 
 @pytest.fixture
 def sock(host: Host) -> Socket:
@@ -125,10 +127,48 @@ def test_peek_trunc_and_unread(host: Host, sock: Socket) -> None:
     assert host.lib.gd_sock_unread(sock.c) == 0
 
 
-def test_unknown_flags_are_refused(host: Host, sock: Socket) -> None:
-    assert sock.recvfrom(flags=socket.MSG_OOB) == -errno.EOPNOTSUPP
-    assert sock.sendto(b"x", PEER, 9, socket.MSG_OOB) == -errno.EOPNOTSUPP
-    assert sock.sendto(b"x", PEER, 9, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT) == 1
+def test_datagram_of_several_parts_is_one_on_the_wire(host: Host, sock: Socket) -> None:
+    """MSG_MORE, and fragments as of any other."""
+    assert sock.sendto(b"ab" * 500, PEER, 9, socket.MSG_MORE) == 1000
+    assert sock.sendto(b"cd" * 500, OTHER, 10, socket.MSG_MORE) == 1000
+    host.poll()
+    assert host.take() == []
+    assert sock.send(b"") == 0
+    host.poll()
+    first, second = host.ips()
+    assert {first.dst, second.dst} == {PEER}
+    assert (first.payload + second.payload)[8:] == b"ab" * 500 + b"cd" * 500
+    assert host.moved()["udp_out"] == 1
+
+
+def test_last_part_waits_with_who_sends_it(host: Host, sock: Socket) -> None:
+    """A datagram in fragments to a host whose MAC address is unknown: EAGAIN, and the parts before stay."""
+    third = "10.0.0.7"
+    assert sock.sendto(b"a" * 1000, third, 9, socket.MSG_MORE) == 1000
+    assert sock.send(b"b" * 1000) == -errno.EAGAIN
+    host.poll()
+    host.learn(third)
+    host.take()
+    assert sock.send(b"b" * 1000) == 1000
+    host.poll()
+    first, second = host.ips()
+    assert (first.payload + second.payload)[8:] == b"a" * 1000 + b"b" * 1000
+
+
+def test_parts_of_a_datagram_that_must_fit_are_lost_when_it_does_not(host: Host, sock: Socket) -> None:
+    assert sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 2) == 0  # IP_PMTUDISC_DO
+    used = host.lib.gd_stack_buffer_bytes(host.stack)
+    assert sock.sendto(b"a" * 1000, PEER, 9, socket.MSG_MORE) == 1000
+    assert sock.send(b"b" * 473, socket.MSG_MORE) == -errno.EMSGSIZE
+    assert host.lib.gd_stack_buffer_bytes(host.stack) == used
+    assert sock.send(b"b") == -errno.EDESTADDRREQ
+
+
+def test_pulled_cork_that_cannot_be_sent_is_counted(host: Host, sock: Socket) -> None:
+    assert sock.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1) == 0
+    assert sock.sendto(b"a" * 2000, "10.0.0.7", 9) == 2000
+    assert sock.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0) == 0
+    assert host.dropped() == {"udp_drop_corked": 1}
 
 
 def test_arrival_makes_it_readable_and_posts_an_event(host: Host, sock: Socket) -> None:

@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define RECV_FLAGS (MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC | \
-                    MSG_ERRQUEUE)
-
 static void retry(struct gd_timer *timer, uint64_t now)
 {
     (void)now;
@@ -42,6 +39,7 @@ void gd_udp_close(struct gd_sock *sock)
     gd_timer_cancel(&sock->stack->wheel, &udp->retry);
     gd_buffer_clear(&sock->stack->pool, &udp->queue);
     gd_udp_leave_all(udp);
+    gd_udp_cork_drop(udp);
     gd_sock_bury(sock);
 }
 
@@ -98,8 +96,6 @@ int64_t gd_udp_recvmsg(struct gd_sock *sock, struct gd_message *message, int fla
     uint32_t copied;
     int rc;
 
-    if (flags & ~RECV_FLAGS)
-        return -EOPNOTSUPP;
     if (flags & MSG_ERRQUEUE)
         return gd_errors_receive(sock, message);
     rc = gd_sock_take_error(sock);

@@ -65,6 +65,7 @@ struct gd_udp {
     int nmemberships;
     struct gd_membership *memberships; /* owned; NULL until the first join */
     struct gd_multicast multicast[2];  /* of IPv4, of IPv6 */
+    struct gd_cork *cork; /* owned; NULL: no datagram waits to be longer */
 };
 
 static inline struct gd_udp *gd_udp_of(struct gd_sock *sock)
@@ -114,4 +115,17 @@ struct gd_addr gd_udp_destination(const struct gd_addr *to);
 int gd_udp_aim(struct gd_udp *udp, const struct gd_aim *aim);
 /* As the socket's own options say. */
 struct gd_aim gd_udp_aim_of(const struct gd_udp *udp, const struct gd_addr *to);
+/* Routers and the interface may not cut a datagram to there: it is no longer than gd_udp_mtu. */
+bool gd_udp_must_fit(const struct gd_udp *udp, const struct gd_addr *to);
+/* One datagram, from a socket that is bound. Its length, or -errno; -EAGAIN: GD_WRITE says when to try again. */
+int64_t gd_udp_emit(struct gd_udp *udp, const struct gd_gather *data, const struct gd_endpoint *to, int flags,
+                    const struct gd_wishes *wishes);
+
+/* dgram_cork.c: a datagram that is made by several sends (MSG_MORE, UDP_CORK) */
+/* The first part of one. What gd_udp_cork_append returns. */
+int64_t gd_udp_cork_begin(struct gd_udp *udp, const struct gd_gather *data, const struct gd_endpoint *to, int flags,
+                          const struct gd_wishes *wishes);
+/* The next part; more: it is not the last. Bytes taken; -EAGAIN (the last one again), or -errno, and all parts are lost. */
+int64_t gd_udp_cork_append(struct gd_udp *udp, const struct gd_gather *data, bool more);
+void gd_udp_cork_drop(struct gd_udp *udp);
 #endif

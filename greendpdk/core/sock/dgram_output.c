@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 
 #define RETRY 1000000ull /* without a frame to be had: 1 ms, by when the driver has sent some */
-#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM | MSG_EOR | MSG_DONTROUTE)
 
 /* 0.0.0.0 as a destination is this host, as on Linux. */
 struct gd_addr gd_udp_destination(const struct gd_addr *to)
@@ -278,7 +277,29 @@ static int aim_at(struct gd_udp *udp, const struct gd_addr *to, int flags, const
     return gd_udp_aim(udp, &aim);
 }
 
-/* The order of these checks is Linux's (udp_sendmsg). */
+bool gd_udp_must_fit(const struct gd_udp *udp, const struct gd_addr *to)
+{
+    return !may_fragment(udp->sock.options.pmtudisc[gd_addr_is_v4(to) ? 0 : 1]);
+}
+
+int64_t gd_udp_emit(struct gd_udp *udp, const struct gd_gather *data, const struct gd_endpoint *to, int flags,
+                    const struct gd_wishes *wishes)
+{
+    struct gd_stack *stack = udp->sock.stack;
+    int rc = aim_at(udp, &to->addr, flags, wishes);
+
+    if (rc < 0)
+        return rc;
+    if (flags & MSG_CONFIRM)
+        gd_neigh_confirm(stack, &udp->sock.dst, stack->now);
+    rc = transmit(udp, data, to, wishes);
+    if (rc < 0)
+        return rc == -ENOBUFS || rc == -EAGAIN ? blocked(udp) : rc;
+    gd_count(&stack->stats, GD_STAT_udp_out);
+    return (int64_t)data->len;
+}
+
+/* The order of these checks is Linux's (udp_sendmsg); flags that it does not know it lets pass. */
 static int64_t send_one(struct gd_sock *sock, const struct gd_gather *data, int flags, const struct gd_endpoint *to,
                         const struct gd_message *message)
 {
@@ -287,8 +308,10 @@ static int64_t send_one(struct gd_sock *sock, const struct gd_gather *data, int 
     struct gd_endpoint remote;
     int rc = 0;
 
-    if (flags & ~SEND_FLAGS)
+    if (flags & MSG_OOB)
         return -EOPNOTSUPP;
+    if (udp->cork)
+        return gd_udp_cork_append(udp, data, sock->options.cork || flags & MSG_MORE);
     if (!to && !udp->connected)
         return -EDESTADDRREQ;
     remote = to ? *to : sock->flow.remote;
@@ -309,13 +332,9 @@ static int64_t send_one(struct gd_sock *sock, const struct gd_gather *data, int 
         rc = bind_to_send(sock);
     if (rc < 0)
         return rc;
-    if (flags & MSG_CONFIRM)
-        gd_neigh_confirm(sock->stack, &sock->dst, sock->stack->now);
-    rc = transmit(udp, data, &remote, &wishes);
-    if (rc < 0)
-        return rc == -ENOBUFS || rc == -EAGAIN ? blocked(udp) : rc;
-    gd_count(&sock->stack->stats, GD_STAT_udp_out);
-    return (int64_t)data->len;
+    if (sock->options.cork || flags & MSG_MORE)
+        return gd_udp_cork_begin(udp, data, &remote, flags, &wishes);
+    return gd_udp_emit(udp, data, &remote, flags, &wishes);
 }
 
 static bool is_too_long(const struct gd_sock *sock, size_t len)

@@ -221,6 +221,8 @@ static const struct gd_option *table_of(int level, size_t *count)
         return table;
     case IPPROTO_TCP:
         return gd_option_tcp(count);
+    case IPPROTO_UDP:
+        return gd_option_udp(count);
     case IPPROTO_IP:
     case IPPROTO_IPV6:
         return gd_option_ip(count);

@@ -34,6 +34,7 @@ int gd_option_put(void *value, uint32_t *len, const void *from, uint32_t size);
 /* The tables of the other levels; *count gets the number of rows. */
 const struct gd_option *gd_option_tcp(size_t *count); /* option_tcp.c: IPPROTO_TCP */
 const struct gd_option *gd_option_ip(size_t *count);  /* option_ip.c: IPPROTO_IP, IPPROTO_IPV6 */
+const struct gd_option *gd_option_udp(size_t *count); /* dgram_cork.c: IPPROTO_UDP */
 const struct gd_option *gd_option_group(size_t *count); /* option_group.c: the same levels, multicast */
 const struct gd_option *gd_option_control(size_t *count); /* option_control.c: of every level, control messages, devices */
 /* option_group.c: an interface by its index, by an address of its own, or by the route to the group; NULL: there is none. */

@@ -9,11 +9,19 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* Flags that mean nothing to a stream are let pass, as Linux lets them; Fast Open is as with net.ipv4.tcp_fastopen = 0. */
+/* Linux's tcp_sendmsg_fastopen without an address. */
+static int fast_open(const struct gd_tcb *tcb)
+{
+    if (tcb->state == GD_CLOSED)
+        return -EINVAL;
+    return tcb->state == GD_SYN_SENT ? -EALREADY : -EISCONN;
+}
+
+/* Flags that mean nothing to a stream are let pass, as Linux lets them. */
 static int may_send(struct gd_tcb *tcb, int flags)
 {
     if (flags & MSG_FASTOPEN)
-        return -EOPNOTSUPP;
+        return fast_open(tcb);
     if (tcb->sock.error != 0)
         return gd_sock_take_error(&tcb->sock);
     if (tcb->sock.shut_wr)
