@@ -17,7 +17,9 @@ def echo(sock: socket.socket) -> None:
             sock.sendall(data)
 
 
-with socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:
+address = sys.argv[1], int(sys.argv[2])
+family = socket.getaddrinfo(*address)[0][0]
+with socket.create_server(address, family=family) as listener:
     while True:
         client, _ = listener.accept()
         threading.Thread(target=echo, args=(client,), daemon=True).start()

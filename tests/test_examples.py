@@ -43,9 +43,9 @@ def start(net: Namespace) -> Iterator[Start]:
     """Give a function that starts python with these words, inside."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*words: str) -> subprocess.Popen[str]:
-        started.append(net.popen([sys.executable, *words], cwd=EXAMPLES.parent, env=environment(), text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    def start(*words: str, **settings: str) -> subprocess.Popen[str]:
+        started.append(net.popen([sys.executable, *words], cwd=EXAMPLES.parent, env=environment() | settings,
+                                 text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
         return started[-1]
 
     yield start
@@ -114,9 +114,10 @@ def test_fetch(net: Namespace, start: Start) -> None:
 
 @pytest.mark.slow
 @pytest.mark.needs("tap")
-def test_echo_server(net: Namespace, start: Start) -> None:
-    start("examples/echo_server.py", STACK, "7000")
-    clients = [knock(net, (STACK, 7000)) for _ in range(3)]
+@pytest.mark.parametrize("address", [STACK, pytest.param("fd00::2", marks=pytest.mark.needs("ipv6"))])
+def test_echo_server(net: Namespace, start: Start, address: str) -> None:
+    start("examples/echo_server.py", address, "7000", GREENDPDK_ADDRESS=address + ("/64" if ":" in address else "/24"))
+    clients = [knock(net, (address, 7000)) for _ in range(3)]
     for number, client in enumerate(clients):
         client.settimeout(PATIENCE)
         client.sendall(b"client %d" % number)
@@ -178,11 +179,15 @@ def test_counters(net: Namespace, start: Start) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("options", "passed", "skipped"), [
-    ([], 2, 0), (["--dpdk=memory"], 1, 1), pytest.param(["--dpdk"], 2, 0, marks=pytest.mark.needs("tap")),
-], ids=["kernel", "memory", "tap"])
+@pytest.mark.parametrize(("options", "passed", "skipped", "address"), [
+    ([], 2, 0, ""), (["--dpdk=memory"], 1, 1, ""),
+    pytest.param(["--dpdk"], 2, 0, "", marks=pytest.mark.needs("tap")),
+    pytest.param(["--dpdk"], 2, 0, "fd00::2/64", marks=pytest.mark.needs("tap", "ipv6")),
+], ids=["kernel", "memory", "tap", "ipv6"])
 def test_pytest_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: list[str],
-                        passed: int, skipped: int) -> None:
+                        passed: int, skipped: int, address: str) -> None:
+    if address:
+        monkeypatch.setenv("GREENDPDK_ADDRESS", address)
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
     pytester.copy_example(str(EXAMPLES / "pytest_project"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -11,10 +11,14 @@ from collections.abc import Iterator
 import pytest
 
 
+def family_of(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 @pytest.fixture
 def greeter(dpdk_address: str) -> Iterator[tuple[str, int]]:
     """A service under test: greets whom it is told."""
-    with socket.create_server((dpdk_address, 0)) as listener:
+    with socket.create_server((dpdk_address, 0), family=family_of(dpdk_address)) as listener:
         def serve() -> None:
             sock, _ = listener.accept()
             with sock:
@@ -22,12 +26,12 @@ def greeter(dpdk_address: str) -> Iterator[tuple[str, int]]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()
+        yield listener.getsockname()[:2]
         thread.join()
 
 
 def greet(socket_class, address):
-    with socket_class() as sock:
+    with socket_class(family_of(address[0])) as sock:
         sock.connect(address)
         sock.sendall(b"world")
         return sock.recv(100)
