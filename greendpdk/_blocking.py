@@ -18,6 +18,7 @@ from gevent import _socket3
 from gevent.socket import cancel_wait_ex, timeout_default
 from gevent.socket import timeout as timeout_error
 
+from greendpdk import _handover
 from greendpdk._errors import would_block
 from greendpdk._raw import RawSocket
 from greendpdk._transfer import sendto_arguments
@@ -181,5 +182,6 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         raw = self._sock
         if raw.__class__ is not RawSocket:
-            return super().sendmsg(buffers, ancdata, flags, address)  # type: ignore[no-any-return]
+            messages = _handover.refuse_to_send(ancdata)
+            return super().sendmsg(buffers, messages, flags, address)  # type: ignore[no-any-return]
         return self._retry(True, flags, raw.try_sendmsg, list(buffers), ancdata, flags, address)  # type: ignore[no-any-return]

@@ -18,6 +18,7 @@ import _socket
 import os
 from typing import TYPE_CHECKING
 
+from greendpdk import _handover
 from greendpdk._watcher import READ_BITS, WRITE_BITS
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class StandIn:
         self._readable = False
         self._writable = True
         self.inode = os.fstat(near.fileno()).st_ino
+        near.bind(_handover.name(os.getpid(), self.inode))  # who gets the number elsewhere can see what it is
         self.near = near.detach()
 
     def show(self, fd: int, bits: int) -> None:

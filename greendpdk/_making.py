@@ -9,7 +9,7 @@ import _socket
 import os
 from typing import Any
 
-from greendpdk import _fds, _stack
+from greendpdk import _fds, _handover, _stack
 from greendpdk._address import parse
 from greendpdk._endpoint import Endpoint, get_ident, wrong_thread
 from greendpdk._raw import RawSocket
@@ -27,6 +27,8 @@ def raw_for(family: int, kind: int, proto: int, fileno: Any) -> RawSocket | None
         return fileno if not fileno._closed else RawSocket(fileno.end)
     if fileno is not None:
         end = _fds.adopt(fileno) if isinstance(fileno, int) else None
+        if end is None and isinstance(fileno, int):
+            _handover.refuse_to_receive(fileno)
         return None if end is None else RawSocket(end, fileno)
     family = _socket.AF_INET if family == -1 else int(family)
     kind = _socket.SOCK_STREAM if kind == -1 else int(kind) & ~_TYPE_FLAGS

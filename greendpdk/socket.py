@@ -13,7 +13,7 @@ from typing import Any
 import gevent.socket as _gevent
 from gevent.socket import *  # noqa: F403
 
-from greendpdk import _fds, _interfaces
+from greendpdk import _fds, _handover, _interfaces
 from greendpdk._raw import RawSocket
 from greendpdk._wrapper import socket
 
@@ -102,6 +102,7 @@ def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:
     """Make a socket from a duplicate of the fd."""
     end = _fds.adopt(fd)
     if end is None:
+        _handover.refuse_to_receive(fd)
         return socket(family, type, proto, os.dup(fd))
     end.refs += 1
     return socket(fileno=RawSocket(end, _fds.number(end)))
