@@ -92,6 +92,9 @@ class NameServer:
         self.ids.append(query.id)
         self.edns.append(query.edns >= 0)
         reply = self.answer(query)
+        if not tcp and len(reply.to_wire(max_size=65535)) > max(query.payload, 512):
+            reply.answer.clear()
+            reply.flags |= dns.flags.TC
         replies = [reply] if self.trouble is None else self.trouble(query, reply, tcp)
         return [one if isinstance(one, bytes) else one.to_wire(max_size=65535) for one in replies]
 
