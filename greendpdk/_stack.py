@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import socket
 from dataclasses import dataclass, field
@@ -208,7 +209,7 @@ def _finish(stack: Stack, timeout: float) -> None:
     if stack.telemetry is not None:
         stack.telemetry.stop()
     stack.poller.stop()
-    lib.gd_stack_abort_all(stack.c)
+    lib.gd_stack_abort_all(stack.c, errno.ECONNABORTED)
     lib.gd_stack_poll(stack.c, lib.gd_live_now())
     _release(stack)
 

@@ -43,6 +43,7 @@ struct gd_config {
     uint32_t burst_rounds;   /* receive bursts in one poll, each port; 0: 8 */
     uint32_t orphan_cap;     /* connections that go on after close; 0: 65,536 */
     uint32_t ecn;            /* GD_ECN_; 0: GD_ECN_ANSWER, as Linux */
+    uint32_t shape_loopback; /* 1: a shaper (gd_shaper_new) stands before the loopback; gd_stack_port(stack, 1) is it */
 };
 
 /* Returns 0, -ENOMEM. `*out` is the caller's until gd_stack_free. */
@@ -51,6 +52,8 @@ int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack *
 void gd_stack_free(struct gd_stack *stack);
 /* Takes the port over (also when it fails). Returns an interface index > 0, -ENOSPC, -ENOMEM. */
 int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *name);
+/* The interface's port; NULL: no such interface. */
+struct gd_port *gd_stack_port(struct gd_stack *stack, int ifindex);
 /* Closes the port and forgets its addresses, routes and neighbours. 0, -ENODEV. */
 int gd_stack_detach(struct gd_stack *stack, int ifindex);
 /* Adds an address and its on-link route; announces it (gratuitous ARP). An IPv6 one is tentative for a second, until nobody
@@ -130,8 +133,8 @@ uint64_t gd_stack_poll(struct gd_stack *stack, uint64_t now);
 int gd_stack_events(struct gd_stack *stack, uint32_t *pairs, int max);
 /* Connections and packets that still have something to send or to have acknowledged. */
 int gd_stack_unsent(struct gd_stack *stack);
-/* RST for every connection that is left; the frames leave in the next poll. */
-void gd_stack_abort_all(struct gd_stack *stack);
+/* RST for every connection that is left, whose user gets error (ECONNABORTED); the frames leave in the next poll. */
+void gd_stack_abort_all(struct gd_stack *stack, int error);
 /* The settings that hold for connections made from now on. */
 int gd_stack_counter_count(void);
 const char *gd_stack_counter_name(int index);
@@ -261,6 +264,12 @@ int gd_pipe_inject(struct gd_port *end, const void *frame, uint32_t len, uint64_
 int gd_pipe_take(struct gd_port *end, void *frame, uint32_t room, uint64_t now);
 /* When the next frame arrives at this end (UINT64_MAX: none under way). */
 uint64_t gd_pipe_next(struct gd_port *end);
+/* A port that passes frames on to inner and back, and lets them suffer on the way: netem in front of any port. It owns
+ * inner. NULL: out of memory, inner is still the caller's. */
+struct gd_port *gd_shaper_new(struct gd_port *inner);
+/* What frames suffer from now on, on their way out or in (copied). Those under way have met their fate. */
+void gd_shaper_fault(struct gd_port *shaper, int out, const struct gd_fault *fault);
+void gd_shaper_down(struct gd_port *shaper, int out, int down); /* a partition, that way */
 void gd_port_close(struct gd_port *port);
 void gd_port_mac(struct gd_port *port, uint8_t *six);
 uint32_t gd_port_mtu(struct gd_port *port);

@@ -63,6 +63,19 @@ static int init_tables(struct gd_stack *stack)
     return rc == 0 ? gd_net_init(stack) : rc;
 }
 
+static struct gd_port *new_loopback(const struct gd_config *config)
+{
+    struct gd_port *loopback = gd_loopback_new();
+    struct gd_port *shaper;
+
+    if (loopback == NULL || !config->shape_loopback)
+        return loopback;
+    shaper = gd_shaper_new(loopback);
+    if (shaper == NULL)
+        gd_port_close(loopback);
+    return shaper;
+}
+
 int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack **out)
 {
     struct gd_stack *stack = calloc(1, sizeof(*stack));
@@ -87,7 +100,7 @@ int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack *
     rc = init_tables(stack);
     if (rc != 0)
         goto fail;
-    loopback = gd_loopback_new();
+    loopback = new_loopback(&stack->config);
     rc = loopback == NULL ? -ENOMEM : gd_stack_attach(stack, loopback, "lo");
     if (rc < 0)
         goto fail;
@@ -177,6 +190,13 @@ int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *na
     }
     port->ops->close(port);
     return index < GD_NETIFS ? -ENOMEM : -ENOSPC;
+}
+
+struct gd_port *gd_stack_port(struct gd_stack *stack, int ifindex)
+{
+    struct gd_netif *netif = gd_netif_find(stack, ifindex);
+
+    return netif != NULL ? netif->port : NULL;
 }
 
 int gd_stack_detach(struct gd_stack *stack, int ifindex)
@@ -294,7 +314,7 @@ int gd_stack_unsent(struct gd_stack *stack)
     return count + gd_neigh_waiting(stack);
 }
 
-void gd_stack_abort_all(struct gd_stack *stack)
+void gd_stack_abort_all(struct gd_stack *stack, int error)
 {
     struct gd_list *link = stack->socks.next;
 
@@ -303,7 +323,7 @@ void gd_stack_abort_all(struct gd_stack *stack)
         struct gd_list *next = link->next;
 
         if (sock->flow.proto == IPPROTO_TCP && (gd_tcb(sock)->state & (GD_CLOSED | GD_LISTEN)) == 0)
-            gd_tcp_abort(gd_tcb(sock), ECONNABORTED, stack->now);
+            gd_tcp_abort(gd_tcb(sock), error, stack->now);
         link = next;
     }
 }

@@ -8,6 +8,7 @@ Called by script.py; calls _calls.py for system calls, _flow.py for packets, wir
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -105,7 +106,7 @@ class Player:
 
     def left_behind(self) -> str:
         """Tell what is still held once the sockets are closed; "" for nothing."""
-        lib.gd_stack_abort_all(self.host.c)
+        lib.gd_stack_abort_all(self.host.c, errno.ECONNABORTED)
         self.pass_time(self.clock.now + TIME_WAIT)
         if self.host.buffer_bytes or self.host.sockets:
             return f"{self.host.buffer_bytes} bytes of buffers, {self.host.sockets} sockets"

@@ -306,7 +306,7 @@ void host_close(struct host *host, bool abort_all)
         host_plug(host);
     close_socks(host);
     if (abort_all) {
-        gd_stack_abort_all(host->stack); /* the witness as well */
+        gd_stack_abort_all(host->stack, ECONNABORTED); /* the witness as well */
         host_poll(host);
         gd_sock_close(host->witness_sock);
         host_advance(host, 70 * HOST_S); /* TIME-WAIT and half-open ones */

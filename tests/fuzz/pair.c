@@ -285,8 +285,8 @@ void pair_close(struct pair *pair, bool abort_all)
     gd_sock_close(pair->sides[0].witness);
     gd_sock_close(pair->sides[1].witness);
     if (abort_all) {
-        gd_stack_abort_all(pair->sides[0].stack);
-        gd_stack_abort_all(pair->sides[1].stack);
+        gd_stack_abort_all(pair->sides[0].stack, ECONNABORTED);
+        gd_stack_abort_all(pair->sides[1].stack, ECONNABORTED);
     }
     for (int i = 0; i < 3; i++) {
         pair_advance(pair, 70 * HOST_S);

@@ -1,4 +1,4 @@
-/* What a bad wire does to a frame. Called by port/pipe.c; calls util/random.c. */
+/* What a bad wire does to a frame. Called by port/pipe.c and shaper.c; calls util/random.c. */
 #include "fault.h"
 
 #include "../util/bytes.h"

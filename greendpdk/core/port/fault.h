@@ -1,5 +1,5 @@
 /* What a bad wire does to a frame, drawn from a seed: the same seed and frames meet the same fate again.
- * Called by port/pipe.c; calls util/random.c.
+ * Called by port/pipe.c and shaper.c; calls util/random.c.
  *
  *   frame ─► lost? ─► queue for the rate full? ─► serialised (len / rate) ─► delay + jitter ─► kept in order,
  *            unless it is held longer (reorder) ─► maybe twice, maybe with a byte changed

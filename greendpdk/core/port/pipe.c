@@ -1,5 +1,5 @@
 /* A wire in memory between two ends, with faults in each direction. Called through port.h by net/ether.c, and by
- * greendpdk.testing through api.cdef.h; calls port/fault.c.
+ * greendpdk.testing through api.cdef.h; calls port/fault.c and lane.c.
  *
  *      end 0 ── tx ──► faults of 0 ──► heap by time due ──► rx ── end 1
  *      end 0 ◄── rx ── heap by time due ◄── faults of 1 ◄── tx ── end 1
@@ -8,6 +8,7 @@
  * its way to a closed end is lost.
  */
 #include "fault.h"
+#include "lane.h"
 #include "port.h"
 
 #include <errno.h>
@@ -16,9 +17,6 @@
 
 #define ETHER_LEN 14u
 #define NEVER UINT64_MAX
-/* Frames under way in one direction; then tx refuses, as a NIC with a full ring does. 1500-byte frames at 1 Gbit/s
- * over 100 ms are 8,300. */
-#define IN_FLIGHT 131072u
 
 struct pipe_frame {
     struct gd_frame frame; /* first: the engine's pointer is ours */
@@ -26,23 +24,11 @@ struct pipe_frame {
     uint8_t bytes[];
 };
 
-struct entry {
-    uint64_t due, order; /* order: of sending, among those due at the same time */
-    struct pipe_frame *frame;
-};
-
-/* Everything on its way to one end: a binary heap, the next due first. */
-struct lane {
-    struct entry *heap;
-    uint32_t count, room;
-    uint64_t order;
-};
-
 struct pipe_end {
     struct gd_port port; /* first: ops get a pointer to it */
     struct pipe *pipe;
     struct pipe_end *peer;
-    struct lane arriving;
+    struct gd_lane arriving;
     struct gd_faults faults; /* of what this end sends */
     bool down, closed;
 };
@@ -55,61 +41,6 @@ struct pipe {
 static struct pipe_end *end_of(struct gd_port *port)
 {
     return (struct pipe_end *)(void *)port;
-}
-
-static bool earlier(const struct entry *a, const struct entry *b)
-{
-    return a->due != b->due ? a->due < b->due : a->order < b->order;
-}
-
-/* Makes room for one more. 0, -ENOBUFS. */
-static int lane_reserve(struct lane *lane)
-{
-    uint32_t room = lane->room ? lane->room * 2 : 64;
-    struct entry *heap;
-
-    if (lane->count < lane->room)
-        return 0;
-    if (lane->count >= IN_FLIGHT)
-        return -ENOBUFS;
-    heap = realloc(lane->heap, room * sizeof *heap);
-    if (!heap)
-        return -ENOBUFS;
-    lane->heap = heap;
-    lane->room = room;
-    return 0;
-}
-
-/* The room was reserved. */
-static void lane_push(struct lane *lane, uint64_t due, struct pipe_frame *frame)
-{
-    struct entry new = {due, lane->order++, frame};
-    uint32_t at = lane->count++;
-
-    while (at > 0 && earlier(&new, &lane->heap[(at - 1) / 2])) {
-        lane->heap[at] = lane->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    lane->heap[at] = new;
-}
-
-/* The lane is not empty. */
-static struct pipe_frame *lane_pop(struct lane *lane)
-{
-    struct pipe_frame *first = lane->heap[0].frame;
-    struct entry last = lane->heap[--lane->count];
-    uint32_t at = 0, child;
-
-    while ((child = 2 * at + 1) < lane->count) {
-        if (child + 1 < lane->count && earlier(&lane->heap[child + 1], &lane->heap[child]))
-            child++;
-        if (!earlier(&lane->heap[child], &last))
-            break;
-        lane->heap[at] = lane->heap[child];
-        at = child;
-    }
-    lane->heap[at] = last;
-    return first;
 }
 
 static void frame_free(struct pipe *pipe, struct pipe_frame *frame)
@@ -137,14 +68,14 @@ static void send_twin(struct pipe_end *end, const struct pipe_frame *frame, uint
 {
     struct pipe_frame *twin;
 
-    if (lane_reserve(&end->peer->arriving) < 0)
+    if (gd_lane_reserve(&end->peer->arriving) < 0)
         return;
     twin = frame_new(end);
     if (!twin)
         return;
     memcpy(twin->bytes, frame->frame.data, frame->frame.len);
     twin->frame.len = frame->frame.len;
-    lane_push(&end->peer->arriving, due, twin);
+    gd_lane_push(&end->peer->arriving, due, twin);
 }
 
 /* Takes the frame unless it returns -ENOBUFS. */
@@ -153,7 +84,7 @@ static int send_frame(struct pipe_end *end, struct pipe_frame *frame, uint64_t n
     struct gd_fate fate = {.lost = true};
 
     if (!end->down && !end->peer->closed) {
-        if (lane_reserve(&end->peer->arriving) < 0)
+        if (gd_lane_reserve(&end->peer->arriving) < 0)
             return -ENOBUFS;
         fate = gd_faults_draw(&end->faults, frame->frame.data, frame->frame.len, now);
     }
@@ -163,7 +94,7 @@ static int send_frame(struct pipe_end *end, struct pipe_frame *frame, uint64_t n
     }
     frame->frame.data[fate.flip_at] ^= fate.flip;
     frame->frame.flags = 0;
-    lane_push(&end->peer->arriving, fate.due, frame);
+    gd_lane_push(&end->peer->arriving, fate.due, frame);
     if (fate.twice)
         send_twin(end, frame, fate.due);
     return 0;
@@ -171,11 +102,11 @@ static int send_frame(struct pipe_end *end, struct pipe_frame *frame, uint64_t n
 
 static int pipe_rx(struct gd_port *port, struct gd_frame **frames, int max, uint64_t now)
 {
-    struct lane *lane = &end_of(port)->arriving;
+    struct gd_lane *lane = &end_of(port)->arriving;
     int count = 0;
 
     while (count < max && lane->count && lane->heap[0].due <= now)
-        frames[count++] = &lane_pop(lane)->frame;
+        frames[count++] = gd_lane_pop(lane); /* its first member */
     return count;
 }
 
@@ -202,7 +133,7 @@ static void pipe_free(struct gd_port *port, struct gd_frame **frames, int n)
 
 static uint64_t pipe_next(struct gd_port *port)
 {
-    const struct lane *lane = &end_of(port)->arriving;
+    const struct gd_lane *lane = &end_of(port)->arriving;
 
     return lane->count ? lane->heap[0].due : NEVER;
 }
@@ -231,9 +162,9 @@ static void pipe_close(struct gd_port *port)
     struct pipe_end *end = end_of(port);
 
     while (end->arriving.count)
-        frame_free(end->pipe, lane_pop(&end->arriving));
+        frame_free(end->pipe, gd_lane_pop(&end->arriving));
     free(end->arriving.heap);
-    end->arriving = (struct lane){0};
+    end->arriving = (struct gd_lane){0};
     end->closed = true;
     if (end->peer->closed)
         pipe_free_all(end->pipe);
@@ -302,16 +233,17 @@ int gd_pipe_inject(struct gd_port *end, const void *frame, uint32_t len, uint64_
 
 int gd_pipe_take(struct gd_port *end, void *frame, uint32_t room, uint64_t now)
 {
-    struct lane *lane = &end_of(end)->arriving;
+    struct gd_lane *lane = &end_of(end)->arriving;
     struct pipe_frame *first;
     uint32_t len;
 
     if (!lane->count || lane->heap[0].due > now)
         return -EAGAIN;
-    len = lane->heap[0].frame->frame.len;
+    first = lane->heap[0].item;
+    len = first->frame.len;
     if (len > room)
         return -EMSGSIZE; /* it stays */
-    first = lane_pop(lane);
+    first = gd_lane_pop(lane);
     memcpy(frame, first->frame.data, len);
     frame_free(end_of(end)->pipe, first);
     return (int)len;

@@ -1,0 +1,184 @@
+"""A shaper passes frames on unharmed, both ways, and does to them what it was told to, each way by itself."""
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from greendpdk._native import ffi, lib
+from greendpdk.testing import Clock, Host
+from greendpdk.testing.clock import S
+
+MS = 10**6
+NONE: dict[str, Any] = {"seed": 1}
+
+
+class Shaped:
+    """Two hosts on a wire, a shaper at the first one's end of it."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        ends = ffi.new("struct gd_port *[2]")
+        assert lib.gd_pipe_pair(1500, bytes(5) + b"\2", bytes(5) + b"\4", ends, ends + 1) == 0
+        self.ends = list(ends)
+        self.shaper = lib.gd_shaper_new(ends[0])
+        self.a, self.b = Host(self.clock, 1), Host(self.clock, 2)
+        self.a.attach(self.shaper, "10.0.0.1")
+        self.b.attach(ends[1], "10.0.0.2")
+        self.advance(MS)
+
+    def fault(self, out: int, **fault: Any) -> None:
+        lib.gd_shaper_fault(self.shaper, out, ffi.new("struct gd_fault *", {"seed": 7, **fault}))
+
+    def advance(self, ns: int) -> None:
+        end = self.clock.now + ns
+        while True:
+            deadline = min(self.a.poll(), self.b.poll(), *(lib.gd_pipe_next(end) for end in self.ends))
+            if deadline > self.clock.now and not self.clock.jump(deadline, end):
+                return
+
+    def datagrams(self) -> tuple[Any, Any]:
+        """Return two sockets that know each other's address and MAC address."""
+        pair = [host.socket(socket.SOCK_DGRAM) for host in (self.a, self.b)]
+        for end in pair:
+            end.bind(("0.0.0.0", 9))
+        pair[0].sendto(b"first", ("10.0.0.2", 9))
+        self.advance(10 * MS)
+        pair[1].recvfrom(100)
+        return pair[0], pair[1]
+
+    def close(self) -> None:
+        self.a.close()
+        self.b.close()
+
+
+@pytest.fixture
+def shaped() -> Iterator[Shaped]:
+    made = Shaped()
+    yield made
+    made.close()
+
+
+def count(sock: Any) -> int:
+    got = 0
+    try:
+        while sock.recvfrom(2000):
+            got += 1
+    except BlockingIOError:
+        return got
+
+
+def test_frames_pass_both_ways_without_faults(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    for _ in range(300):
+        a.sendto(b"x", ("10.0.0.2", 9))
+        b.sendto(b"y", ("10.0.0.1", 9))
+        shaped.advance(MS)
+    assert (count(a), count(b)) == (300, 300)
+
+
+def test_delay_holds_frames_that_way_only(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    shaped.fault(0, delay_ns=30 * MS)
+    a.sendto(b"out", ("10.0.0.2", 9))
+    b.sendto(b"in", ("10.0.0.1", 9))
+    shaped.advance(MS)
+    assert b.recvfrom(10)[0] == b"out" and count(a) == 0
+    shaped.advance(28 * MS)
+    assert count(a) == 0
+    shaped.advance(2 * MS)
+    assert a.recvfrom(10)[0] == b"in"
+
+
+def test_loss_is_by_the_seed_and_duplicates_come_twice(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    got = []
+    for fault in ({"loss": 0.3}, {"loss": 0.3}, {"duplicate": 1.0}):
+        shaped.fault(1, **fault)
+        for _ in range(200):
+            a.sendto(b"x", ("10.0.0.2", 9))
+            shaped.advance(MS)
+        got.append(count(b))
+    assert 120 < got[0] < 160 and got[0] == got[1] and got[2] == 400
+
+
+def test_damage_is_seen_by_checksums(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    shaped.fault(1, corrupt=1.0)
+    for _ in range(100):
+        a.sendto(bytes(100), ("10.0.0.2", 9))
+        shaped.advance(MS)
+    for _ in range(count(b)):
+        pytest.fail("a damaged datagram came through")
+    counters = shaped.b.counters()
+    assert counters["udp_drop_checksum"] > 50
+
+
+def test_a_partition_heals(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    lib.gd_shaper_down(shaped.shaper, 1, 1)
+    a.sendto(b"lost", ("10.0.0.2", 9))
+    shaped.advance(MS)
+    lib.gd_shaper_down(shaped.shaper, 1, 0)
+    a.sendto(b"here", ("10.0.0.2", 9))
+    shaped.advance(MS)
+    assert b.recvfrom(10)[0] == b"here" and count(b) == 0
+
+
+def test_a_stream_survives_a_bad_wire_both_ways(shaped: Shaped) -> None:
+    for out in (0, 1):
+        shaped.fault(out, loss=0.05, delay_ns=5 * MS, jitter_ns=2 * MS, reorder=0.02, reorder_ns=8 * MS, duplicate=0.01,
+                     corrupt=0.01, rate_bps=50_000_000, queue_frames=100)  # fmt: skip
+    listener, client = shaped.b.listener(), shaped.a.connect(("10.0.0.2", 80))
+    shaped.advance(5 * S)
+    server, sent, got = listener.accept(), 0, bytearray()
+    data = bytes(range(256)) * 2000
+    while len(got) < len(data):
+        with contextlib.suppress(BlockingIOError):
+            sent += client.send(data[sent : sent + 65536])
+        shaped.advance(10 * MS)
+        try:
+            got += server.recv(1 << 20)
+        except BlockingIOError:
+            assert shaped.clock.elapsed < 600 * S
+    assert bytes(got) == data
+
+
+def test_frames_under_way_are_freed_with_the_stack(shaped: Shaped) -> None:
+    a, _ = shaped.datagrams()
+    shaped.fault(1, delay_ns=S)
+    for _ in range(100):
+        a.sendto(b"x", ("10.0.0.2", 9))  # close() frees them: the sanitizers' build tells
+
+
+def test_the_stacks_own_loopback_can_be_shaped() -> None:
+    host = Host(Clock(), 1, shape_loopback=1)
+    a, b = host.socket(socket.SOCK_DGRAM), host.socket(socket.SOCK_DGRAM)
+    b.bind(("127.0.0.1", 9))
+    shaper = lib.gd_stack_port(host.c, 1)
+    a.sendto(b"x", ("127.0.0.1", 9))
+    host.poll(), host.poll()
+    assert count(b) == 1
+    for fault in ({"loss": 1.0}, {"corrupt": 1.0}):
+        lib.gd_shaper_fault(shaper, 1, ffi.new("struct gd_fault *", fault))
+        a.sendto(b"x", ("127.0.0.1", 9))
+        host.poll(), host.poll()
+        assert count(b) == 0
+    assert lib.gd_stack_port(host.c, 5) == ffi.NULL
+    host.close()
+
+
+def test_all_connections_can_be_reset_as_by_the_peer() -> None:
+    from greendpdk.testing import Wire
+
+    with Wire() as wire:
+        client, server = wire.connection()
+        lib.gd_stack_abort_all(wire.a.c, errno.ECONNRESET)
+        wire.advance(MS)
+        for end in (client, server):
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
