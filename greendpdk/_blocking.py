@@ -8,6 +8,7 @@ allows one a direction.
 from __future__ import annotations
 
 import _socket
+import contextlib
 import errno
 import time
 from collections.abc import Callable
@@ -148,8 +149,11 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         sent = raw.try_send(data, flags)
         size = len(data) if data.__class__ is bytes else memoryview(data).nbytes
         if sent != size:
-            with memoryview(data).cast("B") as view:  # let go of also where an exception keeps the frames
+            view = memoryview(data).cast("B")
+            try:
                 self._send_rest(raw, view, sent or 0, flags)
+            finally:
+                _let_go(view)
         return None
 
     def _send_rest(self, raw: RawSocket, view: memoryview, sent: int, flags: int) -> None:
@@ -157,8 +161,11 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         limit = self.timeout
         end = None if limit is None else time.monotonic() + limit
         while sent < len(view):
-            with view[sent:] as rest:
+            rest = view[sent:]
+            try:
                 count = raw.try_send(rest, flags)
+            finally:
+                _let_go(rest)
             if count is not None:
                 sent += count
                 continue
@@ -185,3 +192,9 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
             messages = _handover.refuse_to_send(ancdata)
             return super().sendmsg(buffers, messages, flags, address)  # type: ignore[no-any-return]
         return self._retry(True, flags, raw.try_sendmsg, list(buffers), ancdata, flags, address)  # type: ignore[no-any-return]
+
+
+def _let_go(view: memoryview) -> None:
+    """Release a view, so that its buffer can shrink where an exception keeps the frames (asyncio's bytearrays)."""
+    with contextlib.suppress(BufferError):  # Ctrl-C inside try_send keeps a pointer into it, and has to be raised
+        view.release()

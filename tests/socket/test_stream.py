@@ -338,3 +338,24 @@ def test_a_greenlet_that_never_blocks_does_not_stop_the_network(pair):
         except BlockingIOError:
             continue
     assert got > 2000
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_interrupt_in_the_midst_of_sendall_is_what_it_raises(monkeypatch):
+    from greendpdk import _raw, socket
+    from greendpdk._transfer import readable
+
+    kept = []
+
+    def try_send(self, data, flags=0):
+        kept.append(readable(data))  # as the frame of a real one does, in the traceback
+        if len(data) == 100:
+            return 10
+        raise KeyboardInterrupt
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        monkeypatch.setattr(_raw.RawSocket, "try_send", try_send)
+        with pytest.raises(KeyboardInterrupt):
+            client.sendall(bytearray(100))
+        monkeypatch.undo()
+        kept.clear()
