@@ -1,6 +1,6 @@
 """The patch: our classes into gevent, then gevent's patch, then what gevent does not know of.
 
-Called by __init__.py and _plugin.py; calls gevent.monkey, loop.install, _stack.start.
+Called by __init__.py and _plugin.py; calls gevent.monkey, loop.install, _refuse.py, _stack.start.
 
     1 settings checked       4 gevent.monkey.patch_all: threads, time, subprocess, ... and our classes
     2 the loop installed     5 our names once more (also after an earlier patch by gevent), os.close
@@ -12,6 +12,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from greendpdk.monkey._refuse import REFUSED
 from greendpdk.monkey._tables import CAPTURED, GEVENT, OURS, PARTS
 
 _done: set[str] = set()
@@ -150,6 +151,8 @@ def _force(name: str) -> None:
             patch_item(theirs, item, getattr(ours, item))
     if name == "select":
         _restore_selectors()
+    if name == "socket":
+        _module("greendpdk.monkey._refuse").install()
     _done.add(name)
 
 
@@ -195,11 +198,11 @@ def _warn_of_captured(wanted: set[str]) -> None:
 
 
 def captured(wanted: set[str]) -> set[str]:
-    """Find modules outside the standard library that hold an original which is to be replaced."""
+    """Find modules outside the standard library that hold an original which is to be replaced, or have their own."""
     import sys
 
     originals = {id(get_original(module, item)) for module in wanted & set(CAPTURED) for item in CAPTURED[module]}
-    found = set()
+    found = set(REFUSED) & set(sys.modules) if "socket" in wanted else set()
     for name, module in list(sys.modules.items()):
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names or top in ("gevent", "greendpdk", "__main__") or module is None:

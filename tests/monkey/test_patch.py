@@ -37,6 +37,31 @@ assert (settings.loopback, settings.poll) == ("stack", "busy")
 """)
 
 
+def test_uvloop_is_refused_with_the_reason():
+    run(CHECK + """
+monkey.patch_all()
+try:
+    import uvloop
+except ImportError as error:
+    assert error.name == "uvloop" and "asyncio's own loop" in str(error)
+else:
+    raise AssertionError("imported")
+import asyncio
+asyncio.run(asyncio.sleep(0))
+""")
+
+
+def test_uvloop_that_is_imported_already_is_warned_of():
+    run(CHECK + """
+import sys, types, warnings
+sys.modules["uvloop"] = types.ModuleType("uvloop")
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    monkey.patch_all()
+assert [str(each.message) for each in caught if "uvloop" in str(each.message)]
+""")
+
+
 def test_a_wrong_setting_changes_nothing():
     run(CHECK + """
 try:
