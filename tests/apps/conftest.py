@@ -1,6 +1,6 @@
 """What the tests of apps share: a namespace for each, a certificate, and the table that they are rows of.
 
-Called by pytest; calls netns.py and applications.py.
+Called by pytest; calls netns.py, databases.py and applications.py.
 """
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import applications
 import pytest
 import skips
+from databases import folder, mariadb, postgresql  # noqa: F401 (fixtures)
 from netns import Namespace
 from running import KERNEL, STACK
 
@@ -56,8 +57,8 @@ def net() -> Iterator[Namespace]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Make a certificate for both ends' addresses, signed by itself; return it and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
+    place = tmp_path_factory.mktemp("tls")
+    cert, key = place / "cert.pem", place / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                     "/CN=greendpdk test", "-addext", f"subjectAltName=IP:{STACK},IP:{KERNEL}",
                     "-out", str(cert), "-keyout", str(key)], check=True, capture_output=True)

@@ -4,12 +4,28 @@ Uses App of running.py and the programs beside it.
 """
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from netns import Namespace
-from running import BIG, KERNEL, PROGRAMS, STACK, App, check_out, curl, fetch_everything, kernel_connections
+from running import (
+    BIG,
+    KERNEL,
+    PATIENCE,
+    PROGRAMS,
+    STACK,
+    App,
+    check_out,
+    curl,
+    fetch_everything,
+    kernel_connections,
+    programs_environment,
+)
 
 pytestmark = [pytest.mark.needs("tap", "curl"), pytest.mark.slow]
 PORT = 8080
@@ -56,7 +72,7 @@ def test_wildcard_listener_serves_both_stacks(net: Namespace, tmp_path: Path) ->
 
 @pytest.mark.app("socketserver", "kernel sockets", "ThreadingTCPServer: 20 connections at once")
 def test_threading_socketserver(net: Namespace, tmp_path: Path) -> None:
-    app = App(net, tmp_path, "serve_lines.py", STACK, str(PORT))
+    app = App(net, tmp_path, "serve_lines.py", "ThreadingTCPServer", STACK, str(PORT))
     app.wait_for(PORT)
     with net.entered():
         clients = [socket.create_connection((STACK, PORT), 10) for _ in range(20)]
@@ -67,6 +83,47 @@ def test_threading_socketserver(net: Namespace, tmp_path: Path) -> None:
             assert lines.readline() == b"LINE %d\n" % number
     assert kernel_connections(app) == []
     check_out(app.finish(), 1000)
+
+
+@pytest.mark.app("socketserver", "kernel sockets", "TCPServer: connections one after the other")
+def test_socketserver_one_by_one(net: Namespace, tmp_path: Path) -> None:
+    app = App(net, tmp_path, "serve_lines.py", "TCPServer", STACK, str(PORT))
+    app.wait_for(PORT)
+    for number in range(5):
+        with net.entered(), socket.create_connection((STACK, PORT), 10) as client, client.makefile("rb") as lines:
+            client.sendall(b"line %d\n" % number)
+            assert lines.readline() == b"LINE %d\n" % number
+    check_out(app.finish(), 300)
+
+
+@pytest.mark.app("socketserver", "kernel sockets", "UDPServer and ThreadingUDPServer: 50 datagrams")
+@pytest.mark.parametrize("kind", ["UDPServer", "ThreadingUDPServer"])
+def test_socketserver_of_datagrams(net: Namespace, tmp_path: Path, kind: str) -> None:
+    app = App(net, tmp_path, "serve_lines.py", kind, STACK, str(PORT))
+    with net.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.2)
+        give_up = time.monotonic() + PATIENCE
+        answer = b""
+        while answer != b"UP?" and time.monotonic() < give_up:  # until it is up: no route, port unreachable, silence
+            with contextlib.suppress(OSError):
+                client.sendto(b"up?", (STACK, PORT))
+                answer = client.recv(100)
+        client.settimeout(10)
+        client.connect((STACK, PORT))
+        for number in range(50):
+            client.send(b"datagram %d" % number)
+        answers = {client.recv(100) for _ in range(50)}
+    assert answers >= {b"DATAGRAM %d" % number for number in range(49)}  # a late answer to "up?" may stand for the last
+    assert app.finish()["udp_in"] >= 50
+
+
+@pytest.mark.app("xmlrpc.server", "xmlrpc.client", "calls, 30 in one, 256 kB, a fault")
+def test_xmlrpc_server(net: Namespace, tmp_path: Path) -> None:
+    app = App(net, tmp_path, "serve_xmlrpc.py", STACK, str(PORT))
+    app.wait_for(PORT)
+    seen = net.run([sys.executable, str(PROGRAMS / "use_xmlrpc.py"), URL], env=programs_environment()).stdout
+    assert json.loads(seen) == {"pow": 2 ** 30 - 1, "echo": True, "fault": 1}
+    check_out(app.finish(), 200_000)
 
 
 @pytest.mark.needs("openssl")
