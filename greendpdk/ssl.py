@@ -90,6 +90,7 @@ class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
     """gevent's SSLSocket with OpenSSL on memory instead of an fd, and with CPython's exceptions where they differ."""
 
     _sslobj: TLS | None
+    _connected = False
 
     def __init__(self, sock: Any = None, *args: Any, _context: Any = None, **options: Any) -> None:
         if _context is None:
@@ -101,7 +102,7 @@ class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
         try:
             super().__init__(sock, *args, _context=_context, **options)
         except ValueError:
-            if getattr(self, "_connected", False):  # it has the connection already
+            if self._connected:  # it has the connection already
                 self.close()
             raise
 

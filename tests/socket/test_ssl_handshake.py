@@ -188,6 +188,17 @@ def test_nonblocking_and_a_handshake_on_connect_exclude_each_other(pair, context
     assert pair[1].recv(1) == b""  # it was closed
 
 
+@pytest.mark.parametrize(("options", "what"), [
+    ({"server_side": True, "server_hostname": "localhost"}, "in client mode"),
+    ({"server_side": False}, "requires server_hostname"),
+])  # fmt: skip
+def test_refused_arguments_leave_the_socket_alone(pair, contexts, options, what):
+    with pytest.raises(ValueError, match=what):
+        contexts.client.wrap_socket(pair[0], **options)
+    pair[0].sendall(b"still mine")
+    assert pair[1].recv(100) == b"still mine"
+
+
 def test_starttls_begins_in_the_middle_of_a_connection(pair, contexts):
     client, server = pair
 
