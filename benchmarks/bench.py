@@ -16,6 +16,7 @@ import os
 import platform
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,15 +35,15 @@ MEASURES: dict[str, tuple[str, float, Measure]] = {
     "echo, 64 connections": ("round trips/s", 1, lambda side, to, time: side.run(ends.echo, to, 64, time)),
     "bulk to the server": ("MB/s", 1e6, lambda side, to, time: side.run(ends.upload, to, time)),
     "bulk from the server": ("MB/s", 1e6, lambda side, to, time: side.run(ends.download, to, time)),
+    "bulk to the server, TLS": ("MB/s", 1e6, lambda side, to, time: side.run(ends.upload_secret, to, time)),
 }
 
 
 @contextlib.contextmanager
-def setups() -> Iterator[dict[str, tuple[Side, Side]]]:
-    """Start (server, client) of each setup."""
+def setups(folder: str) -> Iterator[dict[str, tuple[Side, Side]]]:
+    """Start (server, client) of each setup; the folder takes memif's socket."""
     with contextlib.ExitStack() as stack:
         tap, memif, here, there = (stack.enter_context(Namespace()) for _ in range(4))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gd-"))
         wire = f"socket={folder}/memif.sock,socket-abstract=no"
         here.join(there, "198.18.2.1/24", "198.18.2.2/24")
 
@@ -61,15 +62,25 @@ def setups() -> Iterator[dict[str, tuple[Side, Side]]]:
         }
 
 
+def certificate(folder: str) -> str:
+    """Make a certificate, with its key in the same file; return the file's name."""
+    file = f"{folder}/cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=greendpdk bench",
+                    "-keyout", file, "-out", f"{file}.part"], check=True, capture_output=True)  # fmt: skip
+    with open(file, "a") as both, open(f"{file}.part") as part:
+        both.write(part.read())
+    return file
+
+
 def measure(rounds: int, seconds: float) -> dict[str, dict[str, list[float]]]:
     """Return what each measure gave in each round, by setup."""
     results: dict[str, dict[str, list[float]]] = {name: {} for name in MEASURES}
-    with setups() as sides:
-        addresses = {}
+    with tempfile.TemporaryDirectory(prefix="gd-") as folder, setups(folder) as sides:
+        addresses, cert = {}, certificate(folder)
         for name, (server, _) in sides.items():
             listener = server.listen(backlog=128)
             addresses[name] = tuple(listener.getsockname())
-            server.begin(ends.serve, listener)
+            server.begin(ends.serve, listener, cert)
         for number in range(rounds + 1):  # the first round warms up
             for title, (_, scale, run) in MEASURES.items():
                 for name, (_, client) in sides.items():
@@ -94,11 +105,11 @@ def main() -> None:
         return
     print(f"Linux {platform.release()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
           f"medians of {options.rounds} rounds of {options.seconds:g} s, (ratio to veth)\n")
-    print(f"{'':22}{'':15}" + "".join(f"{name:>19}" for name in ("tap", "memif", "veth")))
+    print(f"{'':24}{'':15}" + "".join(f"{name:>19}" for name in ("tap", "memif", "veth")))
     for title, values in results.items():
         medians = {name: statistics.median(rounds) for name, rounds in values.items()}
         cells = "".join(f"{median:>11,.0f} ({median / medians['veth']:4.2f})" + " " for median in medians.values())
-        print(f"{title:22}{MEASURES[title][0]:15}{cells}")
+        print(f"{title:24}{MEASURES[title][0]:15}{cells}")
 
 
 if __name__ == "__main__":

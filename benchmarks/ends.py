@@ -5,6 +5,7 @@ Run by bench.py through tests/agent.py, which has patched or not; calls only the
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 
@@ -12,14 +13,16 @@ ECHO = b"x" * 64
 CHUNK = 1 << 18
 
 
-def serve(listener: socket.socket) -> None:
-    """Accept for ever; the first byte of a connection says what it is for."""
+def serve(listener: socket.socket, certificate: str) -> None:
+    """Accept for ever; the first byte of a connection says what it is for. The certificate's file has its key too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
     while True:
         sock, _ = listener.accept()
-        threading.Thread(target=_serve_one, args=(sock,), daemon=True).start()
+        threading.Thread(target=_serve_one, args=(sock, context), daemon=True).start()
 
 
-def _serve_one(sock: socket.socket) -> None:
+def _serve_one(sock: socket.socket, context: ssl.SSLContext) -> None:
     with sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wish = sock.recv(1)
@@ -28,6 +31,10 @@ def _serve_one(sock: socket.socket) -> None:
                 sock.sendall(data)
         elif wish == b"s":
             _send_until_closed(sock)
+        elif wish == b"t":
+            with context.wrap_socket(sock, server_side=True) as secure:
+                _receive(secure)
+                secure.unwrap()
         else:
             _receive(sock)
             sock.sendall(b"!")
@@ -104,4 +111,18 @@ def download(address: tuple[str, int], seconds: float) -> float:
         begun = time.perf_counter()
         while time.perf_counter() - begun < seconds:
             count += sock.recv_into(room)
+        return count / (time.perf_counter() - begun)
+
+
+def upload_secret(address: tuple[str, int], seconds: float) -> float:
+    """Return bytes a second sent by TLS, from the first to the peer's close_notify."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    data, count = bytes(CHUNK), 0
+    with context.wrap_socket(_connect(address, b"t")) as sock:
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            sock.sendall(data)
+            count += len(data)
+        sock.unwrap()
         return count / (time.perf_counter() - begun)
