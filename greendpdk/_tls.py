@@ -5,8 +5,8 @@ The standard library's way hands OpenSSL an fd, which a stack socket does not ha
 what is raised are those of _ssl._SSLSocket (Modules/_ssl.c).
 
     application ─► write ─► [ OpenSSL ] ─► out ─► sealed ─► raw.send         all of it before write() returns
-    application ◄─ read  ◄─ [ OpenSSL ] ◄─ in  ◄─ raw.recv(MSG_PEEK)         some records at once
-                                 └─ took n bytes ─► raw.recv(n, MSG_TRUNC)   as many as OpenSSL has taken
+    application ◄─ read  ◄─ [ OpenSSL ] ◄─ in  ◄─ raw.try_peek               some records at once
+                                 └── n bytes taken ─► raw.try_skip(n)
 
 Bytes leave the socket when OpenSSL has taken them, one record at a time, and not when they are copied to `in`:
 so select() tells the truth about what has not been read, as over an fd, and what follows the close_notify is
@@ -159,7 +159,8 @@ class TLS:
         self._take()
         if self._peeked:
             return True  # another greenlet was here while this one waited
-        data = self._recv(_PEEK, _socket.MSG_PEEK)
+        raw = self._owner()._sock
+        data = raw.try_peek(_PEEK) if raw.__class__ is RawSocket else _kernel(raw.recv, _PEEK, _socket.MSG_PEEK)
         if data:
             self._peeked = self._in.write(data)
         elif data is not None:
@@ -168,22 +169,15 @@ class TLS:
 
     def _take(self) -> None:
         """Let the raw socket go on to what OpenSSL has not taken."""
-        taken = self._peeked - self._in.pending
-        while taken:
-            data = self._recv(taken, _socket.MSG_TRUNC)
-            if not data:
-                break  # shut down meanwhile
-            taken -= len(data)
-        self._peeked = self._in.pending
-
-    def _recv(self, size: int, flags: int) -> bytes | None:
+        left = self._in.pending
+        if left == self._peeked:
+            return
+        taken, self._peeked = self._peeked - left, left
         raw = self._owner()._sock
         if raw.__class__ is RawSocket:
-            return raw.try_recv(size, flags)
-        try:
-            return raw.recv(size, flags)  # type: ignore[no-any-return]
-        except BlockingIOError:
-            return None
+            raw.try_skip(taken)
+        else:
+            _kernel(raw.recv, taken, _socket.MSG_TRUNC)
 
     # -- bytes out --------------------------------------------------------------------------------
 
@@ -196,24 +190,24 @@ class TLS:
         while self._sealed or self._out.pending:
             if not self._sealed:
                 self._sealed = memoryview(self._out.read())
-            sent = self._send()
+            raw = self._owner()._sock
+            sent = raw.try_send(self._sealed) if raw.__class__ is RawSocket else _kernel(raw.send, self._sealed)
             if sent is None:
                 return False
             self._sealed = self._sealed[sent:]
         return True
 
-    def _send(self) -> int | None:
-        raw = self._owner()._sock
-        if raw.__class__ is RawSocket:
-            return raw.try_send(self._sealed)
-        try:
-            return raw.send(self._sealed)  # type: ignore[no-any-return]
-        except BlockingIOError:
-            return None
-
     def _say_alert(self) -> None:
         with suppress(OSError):  # the alert is a courtesy; the error that caused it is what the caller gets
             self._flush_now()
+
+
+def _kernel(call: Callable[..., Any], *args: Any) -> Any:
+    """Call the kernel's raw socket; None for what would block, as RawSocket's try_ methods have it."""
+    try:
+        return call(*args)
+    except BlockingIOError:
+        return None
 
 
 def _bad_length() -> ssl.SSLError:

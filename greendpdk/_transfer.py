@@ -133,6 +133,24 @@ class RawTransfer(RawMessages):
         room = None  # as in try_send
         return min(self._done(count), size)
 
+    def try_peek(self, size: int) -> Any:
+        """Show what has come, in a buffer that holds until the next call on any socket; None if nothing has."""
+        end = self.end
+        c = self._engine()
+        if c is None or end.k is not None:
+            return self.try_recv(size, _socket.MSG_PEEK)
+        count = lib.gd_live_recv(c, end.scratch, min(size, end.scratch_size), _socket.MSG_PEEK)
+        return None if count == EAGAIN else ffi.buffer(end.scratch, self._done(count))
+
+    def try_skip(self, size: int) -> int | None:
+        """Throw away what has come (tcp(7), MSG_TRUNC); None if nothing has."""
+        c = self._engine()
+        if c is None or self.end.k is not None:
+            data = self.try_recv(size, _socket.MSG_TRUNC)
+            return None if data is None else len(data)
+        count = lib.gd_live_recv(c, ffi.NULL, size, _socket.MSG_TRUNC)
+        return None if count == EAGAIN else self._done(count)
+
     def try_recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any] | None:
         """Receive with the sender's address; None if it would block."""
         if size < 0:
