@@ -42,6 +42,7 @@ class Lease:
     server: ipaddress.IPv4Address
     gateway: ipaddress.IPv4Address | None
     dns: tuple[str, ...]
+    domain: str  # where names are searched; empty: the server says none
     mtu: int | None
     seconds_left: int | None  # None: for ever
 
@@ -106,6 +107,7 @@ class Port:
             server,
             gateway if int(gateway) else None,
             tuple(str(_ip4(names[at : at + 16])) for at in range(0, 16 * status.dns_count, 16)),
+            ffi.string(status.domain).decode(),
             status.mtu or None,
             None if status.seconds_left == 2**32 - 1 else int(status.seconds_left),
         )
@@ -271,3 +273,9 @@ def name_servers(ports: list[Port]) -> tuple[str, ...]:
     """Return the name servers of all leases and routers, each once."""
     leased = [server for port in ports if (lease := port.lease) for server in lease.dns]
     return tuple(dict.fromkeys(leased + [server for port in ports for server in port.advertised_dns]))
+
+
+def search_domains(ports: list[Port]) -> tuple[str, ...]:
+    """Return the domains of all leases, each once."""
+    leases = [lease for port in ports if (lease := port.lease)]
+    return tuple(dict.fromkeys(lease.domain.rstrip(".") for lease in leases if lease.domain.rstrip(".")))

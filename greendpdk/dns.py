@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from gevent.monkey import get_original
 from gevent.resolver import AbstractResolver
 
-from greendpdk import _dns_order, _interfaces, _route, _stack
+from greendpdk import _dns_order, _interfaces, _ports, _route, _stack
 from greendpdk._dns_files import Config, Watched, parse_hosts, parse_resolv_conf
 from greendpdk._ports import packed
 
@@ -158,7 +158,8 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
         config = None if stack is None else self.config(stack)
         if config is None or not ip_address:
             return self.system.gethostbyaddr(ip_address)  # type: ignore[no-any-return]
-        text = str(self.getaddrinfo(ip_address, None)[0][4][0])
+        everybody = ip_address in ("<broadcast>", b"<broadcast>")
+        text = "255.255.255.255" if everybody else str(self.getaddrinfo(ip_address, None)[0][4][0])
         found = self._names_of(text, config)
         return found.canonical, list(found.aliases), [text]
 
@@ -191,7 +192,8 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
         config = self._resolv_conf.get()
         servers = stack.name_servers()
         if servers:
-            return replace(config, servers=servers)
+            search = dict.fromkeys(config.search + _ports.search_domains(stack.ports))
+            return replace(config, servers=servers, search=tuple(search))
         return config if any(_through_a_port(server, stack) for server in config.servers) else None
 
     def _addresses(self, name: str, family: int, flags: int, config: Config) -> Found:

@@ -116,6 +116,7 @@ struct gd_dhcp_status {
     uint32_t dns_count;
     int prefix_length;
     uint8_t address[16], server[16], gateway[16], dns[64]; /* gateway: zeros if there is none */
+    char domain[254]; /* where names are searched (option 15): letters, digits, "-_." and a NUL; empty: not said */
 };
 /* Looks for an address from the next poll on, and keeps it. hostname (63 bytes at most, or NULL) is told to servers.
  * 0, -ENODEV, -EOPNOTSUPP (the loopback), -EALREADY, -ENOMEM. */

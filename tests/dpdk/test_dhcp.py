@@ -240,14 +240,15 @@ def test_second_port_takes_a_lease_and_its_router_while_the_first_has_an_address
 
 def test_names_are_asked_of_the_leases_server(net: Namespace, tmp_path: Path) -> None:
     serve(net, tmp_path, "--address=/name.test/198.18.7.99", "--dhcp-option=option:dns-server,198.18.7.1",
-          "--no-resolv", port=53)  # fmt: skip
+          "--domain=test", "--no-resolv", port=53)  # fmt: skip
     said = run(net, """
         from greendpdk import monkey
         monkey.patch_all()
         import socket
         print(socket.gethostbyname("name.test"), greendpdk.counters()["udp_in"] > 2)
+        print(greendpdk.running().ports[0].lease.domain, socket.gethostbyname("name"))
     """)
-    assert said == "198.18.7.99 True"
+    assert said == "198.18.7.99 True\ntest 198.18.7.99"
 
 
 @pytest.mark.needs("ipv6")

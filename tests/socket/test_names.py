@@ -186,6 +186,7 @@ def test_addresses_have_names(names):
     assert socket.getfqdn("192.0.2.7") == name
     assert socket.gethostbyaddr("::1") == ("localhost", [], ["::1"])
     assert code(socket.gethostbyaddr, "192.0.2.9") == ("herror", 1, "Unknown host")
+    assert code(socket.gethostbyaddr, "<broadcast>") == ("herror", 1, "Unknown host")
     assert code(socket.gethostbyaddr, "none.test")[:2] == ("gaierror", standard.EAI_NONAME)
     assert code(socket.gethostbyaddr, "192.0.2.8") == ("herror", 3, "Unknown server error")  # a name with a line break
 

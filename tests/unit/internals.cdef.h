@@ -85,6 +85,7 @@ struct gd_dhcp_lease {
     struct gd_addr address, server;
     struct gd_addr dns[4];
     struct gd_dhcp_route routes[16];
+    char domain[...];
     uint8_t prefix_length, ndns, nroutes;
     uint16_t mtu;
     uint32_t seconds, renew, rebind;

@@ -62,7 +62,7 @@ def test_discover_goes_from_nobody_to_everybody_and_asks_for_what_is_used(host: 
     assert message.options[12] == b"app-7"
     assert message.options[57] == struct.pack("!H", 1500)
     asked = list(message.options[55])
-    assert set(asked) == {1, 3, 6, 26, 51, 58, 59, 121}
+    assert set(asked) == {1, 3, 6, 15, 26, 51, 58, 59, 121}
     assert asked.index(121) < asked.index(3)  # RFC 3442
     assert 50 not in message.options and 54 not in message.options
     assert client.state == "SELECTING"
@@ -97,7 +97,7 @@ def test_grant_is_in_force_when_nobody_answers_three_probes(client: Client) -> N
 
 
 def test_status_tells_the_lease(client: Client) -> None:
-    options = [*usual(100), (6, four(DNS) + four("10.0.0.54")), (26, b"\x05\x78")]
+    options = [*usual(100), (6, four(DNS) + four("10.0.0.54")), (26, b"\x05\x78"), (15, b"corp.test")]
     before = client.status().changes
     client.bind(options)
     status = client.status()
@@ -106,6 +106,7 @@ def test_status_tells_the_lease(client: Client) -> None:
         OFFERED, SERVER, ROUTER]  # fmt: skip
     assert (status.prefix_length, status.mtu, status.dns_count, status.seconds_left) == (24, 1400, 2, 99)
     assert [dotted(bytes(status.dns)[at + 12 : at + 16]) for at in (0, 16)] == [DNS, "10.0.0.54"]
+    assert b"".join(status.domain).rstrip(b"\0") == b"corp.test"
     assert (status.discovers, status.offers, status.naks, status.conflicts) == (1, 1, 0, 0)
     client.host.advance(10 * SECOND)
     assert client.status().seconds_left == 89

@@ -139,3 +139,16 @@ def test_mtu_has_a_floor(native: Any, mtu: int, taken: int) -> None:
 def test_name_server_that_no_host_can_be_is_left_out(native: Any) -> None:
     lease = parse(native, message([*usual(), (6, four("0.0.0.0") + four("9.9.9.9") + four("127.0.0.1"))]))
     assert lease.ndns == 1
+
+
+@pytest.mark.parametrize(("said", "taken"), [
+    (b"corp.test", b"corp.test"), (b"a-b_c.test.\0\0", b"a-b_c.test."), (b"", b""), (b"\0", b""), (b"two words", b""),
+    (b"line\nbreak", b""), (b"nul\0inside", b""), (b"\xc3\xbc.test", b""), (b"a" * 253, b"a" * 253),
+])  # fmt: skip
+def test_domain_is_a_name_or_nothing(native: Any, said: bytes, taken: bytes) -> None:
+    assert b"".join(parse(native, message([*usual(), (15, said)])).domain).rstrip(b"\0") == taken
+
+
+def test_domain_that_is_longer_than_a_name_is_not_taken(native: Any) -> None:
+    for length in (254, 255):
+        assert b"".join(parse(native, message([*usual(), (15, b"a" * length)])).domain) == bytes(254)

@@ -117,6 +117,7 @@ int gd_dhcp_status(struct gd_stack *stack, int ifindex, struct gd_dhcp_status *o
     out->prefix_length = lease->prefix_length;
     out->mtu = lease->mtu;
     out->seconds_left = seconds_left(netif->dhcp, stack->now);
+    memcpy(out->domain, lease->domain, sizeof lease->domain);
     out->dns_count = lease->ndns;
     for (uint32_t i = 0; i < lease->ndns; i++)
         memcpy(out->dns + i * 16, lease->dns[i].b, 16);

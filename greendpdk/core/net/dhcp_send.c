@@ -20,8 +20,9 @@
 #define AT_COOKIE 236u
 
 /* Classless routes stand before the router (RFC 3442): some servers send in the order asked, and cut off the end. */
-static const uint8_t wanted[] = {GD_DHCP_OPT_MASK, GD_DHCP_OPT_ROUTES, GD_DHCP_OPT_ROUTER, GD_DHCP_OPT_DNS,
-                                 GD_DHCP_OPT_MTU,  GD_DHCP_OPT_LEASE,  GD_DHCP_OPT_T1,     GD_DHCP_OPT_T2};
+static const uint8_t wanted[] = {GD_DHCP_OPT_MASK,  GD_DHCP_OPT_ROUTES, GD_DHCP_OPT_ROUTER,
+                                 GD_DHCP_OPT_DNS,   GD_DHCP_OPT_DOMAIN, GD_DHCP_OPT_MTU,
+                                 GD_DHCP_OPT_LEASE, GD_DHCP_OPT_T1,     GD_DHCP_OPT_T2};
 
 static uint8_t *put(uint8_t *at, uint8_t code, const void *data, uint32_t len)
 {

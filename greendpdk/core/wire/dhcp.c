@@ -225,6 +225,28 @@ static void parse_dns(const struct gd_dhcp_message *message, struct gd_dhcp_leas
     }
 }
 
+static bool in_name(uint8_t byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+           byte == '-' || byte == '_' || byte == '.';
+}
+
+/* RFC 2132 3.17. It ends up in questions and logs, so what is no name at all is not taken. */
+static void parse_domain(const struct gd_dhcp_message *message, struct gd_dhcp_lease *lease)
+{
+    uint8_t data[GD_DHCP_GATHERED];
+    uint32_t len = gather(message, GD_DHCP_OPT_DOMAIN, data, sizeof data);
+
+    while (len > 0 && data[len - 1] == 0) /* RFC 2132 2 */
+        len--;
+    if (len >= sizeof lease->domain)
+        return;
+    for (uint32_t i = 0; i < len; i++)
+        if (!in_name(data[i]))
+            return;
+    memcpy(lease->domain, data, len);
+}
+
 /* RFC 2131 4.4.5: half and seven eighths of the lease, unless the server says better. */
 static void parse_times(const struct gd_dhcp_message *message, struct gd_dhcp_lease *lease)
 {
@@ -252,6 +274,7 @@ bool gd_dhcp_parse_lease(const struct gd_dhcp_message *message, struct gd_dhcp_l
         return false;
     parse_times(message, lease);
     parse_dns(message, lease);
+    parse_domain(message, lease);
     if (gather(message, GD_DHCP_OPT_MTU, two, sizeof two) == sizeof two && gd_get16(two) >= MTU_MIN)
         lease->mtu = gd_get16(two);
     return true;

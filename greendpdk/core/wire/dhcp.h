@@ -15,6 +15,7 @@
 #define GD_DHCP_FOREVER UINT32_MAX
 #define GD_DHCP_SERVER 67u
 #define GD_DHCP_DNS 4u
+#define GD_DHCP_DOMAIN 254u /* a name of 253 bytes at most (RFC 1035 2.3.4), and the NUL */
 #define GD_DHCP_ROUTES 16u
 #define GD_DHCP_GATHERED 512u /* of one option, put together: 16 routes take 144 */
 
@@ -34,6 +35,7 @@ enum gd_dhcp_option {
     GD_DHCP_OPT_ROUTER = 3,
     GD_DHCP_OPT_DNS = 6,
     GD_DHCP_OPT_HOSTNAME = 12,
+    GD_DHCP_OPT_DOMAIN = 15,
     GD_DHCP_OPT_MTU = 26,
     GD_DHCP_OPT_REQUESTED = 50,
     GD_DHCP_OPT_LEASE = 51,
@@ -59,6 +61,7 @@ struct gd_dhcp_lease {
     struct gd_addr address, server;
     struct gd_addr dns[GD_DHCP_DNS];
     struct gd_dhcp_route routes[GD_DHCP_ROUTES];
+    char domain[GD_DHCP_DOMAIN]; /* where names are searched, with a NUL behind it; empty: not said */
     uint8_t prefix_length, ndns, nroutes;
     uint16_t mtu;           /* 0: not said, or not to be believed */
     uint32_t seconds;       /* GD_DHCP_FOREVER */
