@@ -36,7 +36,7 @@ def ordered(found: Sequence[Any], address_of: Callable[[Any], str], stack: Stack
 
 def _key(text: str, stack: Stack, policy: Policy) -> tuple[int | bool, ...]:
     """Make what sorts the better destination first."""
-    to = _address(text)
+    to = address(text)
     source, length, deprecated = _source(text, to, stack)
     precedence = _look_up(policy.precedence, to)
     if source is None:
@@ -52,9 +52,10 @@ def _key(text: str, stack: Stack, policy: Policy) -> tuple[int | bool, ...]:
     )
 
 
-def _address(text: str) -> Address:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    return (address.version == 6 and address.ipv4_mapped) or address
+def address(text: str) -> Address:
+    """Read what getaddrinfo gives; an IPv4 address in IPv6's clothes is an IPv4 address."""
+    found = ipaddress.ip_address(text.partition("%")[0])
+    return (found.version == 6 and found.ipv4_mapped) or found
 
 
 def _source(text: str, to: Address, stack: Stack) -> tuple[Address | None, int, bool]:
@@ -86,29 +87,29 @@ def _kernel_source(text: str, to: Address) -> Address | None:
     try:
         scope = text.partition("%")[2]
         probe.connect((str(to), 9, 0, int(scope)) if scope.isdecimal() else (str(to), 9))
-        return _address(str(probe.getsockname()[0]))
+        return address(str(probe.getsockname()[0]))
     except OSError:
         return None
     finally:
         probe.close()
 
 
-def _mapped(address: Address) -> ipaddress.IPv6Address:
-    return ipaddress.IPv6Address(packed(address))
+def _mapped(one: Address) -> ipaddress.IPv6Address:
+    return ipaddress.IPv6Address(packed(one))
 
 
-def _look_up(rules: Rules, address: Address) -> int:
-    mapped = _mapped(address)
+def _look_up(rules: Rules, one: Address) -> int:
+    mapped = _mapped(one)
     return next((value for prefix, value in rules if mapped in prefix), 0)
 
 
-def _scope(address: Address) -> int:
+def _scope(one: Address) -> int:
     """Return the scope as RFC 6724 3.1 and 3.2 have it: 2 the link, 5 the site, 14 the world."""
-    if address.version == 6:
-        if address.is_multicast:
-            return address.packed[1] & 15
-        return 2 if address.is_link_local or address.is_loopback else 5 if address.is_site_local else 14
-    return 2 if address.is_link_local or address.is_loopback else 14
+    if one.version == 6:
+        if one.is_multicast:
+            return one.packed[1] & 15
+        return 2 if one.is_link_local or one.is_loopback else 5 if one.is_site_local else 14
+    return 2 if one.is_link_local or one.is_loopback else 14
 
 
 def _common(a: Address, b: Address) -> int:

@@ -120,8 +120,11 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
         if flags & _socket.AI_NUMERICSERV:  # it may have been the service
             _socket.getaddrinfo(None, port, family, type, proto, _socket.AI_NUMERICSERV)
         config = self.config(stack)
+        every: list[tuple[Any, ...]]
         if config is None:
             every = self.system.getaddrinfo(host, port, family, type, proto, flags)
+            if not any(_route.reaches(stack, packed(_dns_order.address(_scoped(one)))) for one in every):
+                return every  # all of it is the kernel's, the order too
         else:
             found = self._addresses(_text(host), family, flags, config)
             every = _expanded(found, port, type, proto, flags)

@@ -244,3 +244,12 @@ def test_without_a_server_of_ours_the_system_resolves(names):
     socket.gethostbyaddr("127.0.0.3")
     socket.getnameinfo(("127.0.0.3", 80), 0)
     assert len(asked) == 4 and names.server.asked == []
+
+
+def test_the_order_of_what_is_all_the_kernel_s_stays_the_c_library_s(names, monkeypatch):
+    names.use()
+    found = [(2, 1, 6, "", (f"192.0.2.{at}", 80)) for at in (9, 1)] + [(10, 1, 6, "", ("2001:db8::1", 80, 0, 0))]
+    names.resolver.system = SimpleNamespace(getaddrinfo=lambda *args: list(found))
+    assert addresses("name.test") == ["192.0.2.9", "192.0.2.1", "2001:db8::1"]
+    found.append((2, 1, 6, "", ("127.0.0.3", 80)))  # the stack's, which has a source for it
+    assert addresses("name.test")[0] == "127.0.0.3"
