@@ -98,9 +98,10 @@ class RawSocket(RawTransfer):
         end = self.end
         if self._engine() is not None:
             end.settle_listen()
-            self._done(lib.gd_sock_listen(end.c, max(backlog, 0)))
         if end.k is not None:
-            end.k.listen(backlog)
+            end.k.listen(backlog)  # first: another may listen there by now, and then neither half shall
+        if end.c is not None:
+            self._done(lib.gd_sock_listen(end.c, max(backlog, 0)))
 
     def try_accept(self) -> tuple[Any, Any] | None:
         """Take a connection, from each half in turn: (RawSocket, or the kernel's fd; address); None: there is none."""

@@ -122,6 +122,21 @@ def test_a_port_that_only_the_stack_uses_is_in_use():
     assert caught.value.errno == errno.EADDRINUSE
 
 
+def test_neither_half_listens_if_another_listens_in_the_kernel():
+    with socket.socket() as sock, KERNEL() as holder:
+        for one in (sock, holder):
+            one.setsockopt(standard.SOL_SOCKET, standard.SO_REUSEADDR, 1)
+        sock.bind(("", 0))
+        address = "127.0.0.1", sock.getsockname()[1]
+        holder.bind(address)
+        holder.listen()
+        with pytest.raises(OSError) as caught:
+            sock.listen()
+        assert caught.value.errno == errno.EADDRINUSE
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+
+
 def test_options_that_are_set_later_hold_in_both(listener):
     listener.setsockopt(standard.SOL_SOCKET, standard.SO_KEEPALIVE, 1)
     listener.setsockopt(standard.IPPROTO_TCP, standard.TCP_KEEPIDLE, 33)
