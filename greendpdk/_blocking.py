@@ -10,9 +10,10 @@ from __future__ import annotations
 import _socket
 import contextlib
 import errno
+import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent.socket
 from gevent import _socket3
@@ -26,6 +27,7 @@ from greendpdk._transfer import sendto_arguments
 from greendpdk._watcher import StackWatcher
 
 _DONTWAIT, _WAITALL = _socket.MSG_DONTWAIT, _socket.MSG_WAITALL
+_WHOLE = _WAITALL | _socket.MSG_TRUNC  # MSG_TRUNC: nothing is written, so into zeros
 _FASTOPEN = _socket.MSG_FASTOPEN
 _NEVER_WAITS = (_DONTWAIT | _socket.MSG_OOB, _DONTWAIT)  # to read, to write: urgent data is not waited for
 kernel_socket = _socket3.socket  # gevent's, before any swap
@@ -33,6 +35,11 @@ kernel_socket = _socket3.socket  # gevent's, before any swap
 
 class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
     """What socket.socket does with bytes, and how it waits."""
+
+    if TYPE_CHECKING:
+        _sock: Any
+    else:  # gevent's slots, which mypy cannot see, are all of them
+        __slots__ = ()
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -85,7 +92,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         raw = self._sock
         if raw.__class__ is not RawSocket:
             return super().recv(bufsize, flags)  # type: ignore[no-any-return]
-        if flags & _WAITALL:
+        if flags & _WHOLE:
             buffer = bytearray(bufsize)
             return bytes(memoryview(buffer)[: self._recv_all(raw, buffer, bufsize, flags)])
         data = raw.try_recv(bufsize, flags)
@@ -178,6 +185,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         if raw.__class__ is not RawSocket:
             return super().sendto(data, *rest)  # type: ignore[no-any-return]
         flags, address = sendto_arguments(rest)
+        sys.audit("socket.sendto", self, address)
         try:
             return self._retry(True, flags, raw.try_sendto, data, flags, address)  # type: ignore[no-any-return]
         except OSError as error:
@@ -191,6 +199,7 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         if raw.__class__ is not RawSocket:
             messages = _handover.refuse_to_send(ancdata)
             return super().sendmsg(buffers, messages, flags, address)  # type: ignore[no-any-return]
+        sys.audit("socket.sendmsg", self, address)
         return self._retry(True, flags, raw.try_sendmsg, list(buffers), ancdata, flags, address)  # type: ignore[no-any-return]
 
 

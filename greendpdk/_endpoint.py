@@ -40,7 +40,7 @@ class Endpoint:
     """The shared state; refs counts fds in the table and raw sockets that have none yet."""
 
     __slots__ = (
-        "__weakref__", "_kernel_io", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn",
+        "__weakref__", "_kernel_io", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn", "nonblocking",
         "options", "peers_by_kernel", "poller", "proto", "refs", "scratch", "scratch_size", "settled", "stack",
         "standin", "thread", "type", "watchers", "writes_shut",
     )  # fmt: skip
@@ -62,6 +62,7 @@ class Endpoint:
         self.settled = False
         self.kernels_turn = False  # the stack's half has been served last, so the kernel's is asked first
         self.peers_by_kernel = _NOBODY  # whose last datagram came in by the kernel's half
+        self.nonblocking = False  # O_NONBLOCK as fcntl shows it: each Python object waits by its own timeout
         self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
         self.options: list[tuple[Any, ...]] = []
         self.refs = 1

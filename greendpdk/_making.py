@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import _socket
 import os
+import sys
+from operator import index
 from typing import Any
 
 from greendpdk import _fds, _handover, _stack
@@ -21,18 +23,18 @@ _TYPE_FLAGS = _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
 _in_child = False
 
 
-def raw_for(family: int, kind: int, proto: int, fileno: Any) -> RawSocket | None:
+def raw_for(owner: Any, family: int, kind: int, proto: int, fileno: Any) -> RawSocket | None:
     """Make or find the raw socket; None: it is the kernel's, and gevent's constructor does it."""
-    if fileno.__class__ is RawSocket:
-        return fileno if not fileno._closed else RawSocket(fileno.end)
     if fileno is not None:
-        end = _fds.adopt(fileno) if isinstance(fileno, int) else None
-        if end is None and isinstance(fileno, int):
-            _handover.refuse_to_receive(fileno)
-        return None if end is None else RawSocket(end, fileno)
-    family = _socket.AF_INET if family == -1 else int(family)
-    kind = _socket.SOCK_STREAM if kind == -1 else int(kind) & ~_TYPE_FLAGS
-    proto = max(proto, 0)
+        raw = _raw_of(fileno)
+        if raw is not None:
+            sys.audit("socket.__new__", owner, family, kind, proto)
+            _call_it(raw, family, kind, proto)
+        return raw
+    family = _socket.AF_INET if family == -1 else index(family)
+    asked = _socket.SOCK_STREAM if kind == -1 else index(kind)
+    kind = asked & ~_TYPE_FLAGS
+    proto = 0 if proto == -1 else index(proto)
     if family not in _INET or proto not in _PROTOS.get(kind, ()):
         return None
     if _in_child and _stack.running() is None:
@@ -40,7 +42,25 @@ def raw_for(family: int, kind: int, proto: int, fileno: Any) -> RawSocket | None
     stack = _stack.current()
     if stack.dead or get_ident() != stack.thread:
         return None  # a child of fork, or another native thread: connect refuses what is the stack's
+    sys.audit("socket.__new__", owner, family, asked, proto)
     return RawSocket(Endpoint(stack, family, kind, proto))
+
+
+def _raw_of(fileno: Any) -> RawSocket | None:
+    """Find what is behind a number, or take a raw socket itself for one."""
+    if fileno.__class__ is RawSocket:
+        return fileno if not fileno._closed else RawSocket(fileno.end)
+    end = _fds.adopt(fileno) if isinstance(fileno, int) else None
+    if end is None and isinstance(fileno, int):
+        _handover.refuse_to_receive(fileno)
+    return None if end is None else RawSocket(end, fileno)
+
+
+def _call_it(raw: RawSocket, family: int, kind: int, proto: int) -> None:
+    """Let it be what the caller says that it is, as CPython does; -1 is what it is."""
+    raw.family = raw.family if family == -1 else family
+    raw.type = raw.type if kind == -1 else kind & ~_TYPE_FLAGS
+    raw.proto = raw.proto if proto == -1 else proto
 
 
 def refuse_foreign_thread(raw: Any, address: Any) -> None:

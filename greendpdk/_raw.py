@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import warnings
 from _socket import IPPROTO_TCP, SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
 from typing import Any
@@ -57,10 +58,11 @@ class RawSocket(RawTransfer):
 
     # -- opening ----------------------------------------------------------------------------------
 
-    def bind(self, address: Any) -> None:
-        """Bind in the stack, the kernel, or both, by the address."""
+    def bind(self, address: Any, owner: Any = None) -> None:
+        """Bind in the stack, the kernel, or both, by the address; owner is whom an audit hook is told of."""
         c = self._engine()
         addr, port = parse(self.family, address, "bind")
+        sys.audit("socket.bind", owner or self, address)
         if c is None:
             self.end.k.bind(address)
         else:

@@ -131,7 +131,7 @@ class RawTransfer(RawMessages):
         if count == EAGAIN:
             return None
         room = None  # as in try_send
-        return min(self._done(count), size)
+        return self._done(count)  # more than size with MSG_TRUNC: the datagram's length
 
     def try_peek(self, size: int) -> Any:
         """Show what has come, in a buffer that holds until the next call on any socket; None if nothing has."""
@@ -163,7 +163,7 @@ class RawTransfer(RawMessages):
         """Receive into a buffer, with the sender's address; None if it would block."""
         room, size = writable(buffer, nbytes, "recvfrom_into")
         got = self._try_message(room, size, flags)
-        return None if got is None else (min(got[0], size), got[2])
+        return None if got is None else (got[0], got[2])
 
     def _try_message(self, room: Any, size: int, flags: int) -> tuple[int, int, Any] | None:
         """Receive from either half: (bytes, msg_flags, address); None if it would block."""

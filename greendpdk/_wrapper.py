@@ -12,27 +12,46 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import errno
 import os
+import socket as standard
+import sys
 import time
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import _socket3, getcurrent
 from gevent.socket import cancel_wait_ex, getdefaulttimeout
+from gevent.socket import timeout as timeout_error
+from gevent.timeout import Timeout
 
 from greendpdk._blocking import BlockingSocket, kernel_socket
+from greendpdk._endpoint import get_ident
+from greendpdk._errors import check
 from greendpdk._making import raw_for, refuse_foreign_thread
 from greendpdk._raw import RawSocket
+from greendpdk._transfer import bad_fd
 from greendpdk._watcher import READ, WRITE, StackWatcher
+
+_sock_slot = kernel_socket._sock
+_GOES_ON = (errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN)
+_TIMEOUT_MAX = 2**63 / 1e9  # CPython counts nanoseconds in 64 bits
 
 
 class socket(BlockingSocket):
     """A socket of the stack or of the kernel, whichever its address asks for."""
 
+    if not TYPE_CHECKING:  # gevent's slots, which mypy cannot see, are all of them
+        __slots__ = ()
+
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None) -> None:
-        raw = raw_for(family, type, proto, fileno)
+        nonblocking = fileno is None and type != -1 and type & _socket.SOCK_NONBLOCK
+        raw = raw_for(self, family, type, proto, fileno)
         if raw is None:
             super().__init__(family, type, proto, fileno)
+            if nonblocking:
+                self.timeout = 0.0
             return
         # What gevent's own constructor does, but for the two watchers that are not libev's.
         super(kernel_socket, self).__init__()
@@ -40,8 +59,9 @@ class socket(BlockingSocket):
         self._io_refs = 0
         self.hub = raw.end.poller.hub
         self._adopt(raw)
-        nonblocking = fileno is None and type != -1 and type & _socket.SOCK_NONBLOCK
         self.timeout = 0.0 if nonblocking else getdefaulttimeout()
+        if self.timeout is not None:
+            raw.end.nonblocking = True
 
     def _adopt(self, raw: RawSocket) -> None:
         self._sock = raw
@@ -64,20 +84,78 @@ class socket(BlockingSocket):
         self._read_event = self.hub.loop.io(fd, READ)
         self._write_event = self.hub.loop.io(fd, WRITE)
 
+    # -- what it is -------------------------------------------------------------------------------
+
+    @property
+    def type(self) -> Any:
+        """Return the type without SOCK_NONBLOCK and SOCK_CLOEXEC."""
+        return standard._intenum_converter(self._sock.type, standard.SocketKind)  # type: ignore[attr-defined]
+
+    def settimeout(self, howlong: float | None) -> None:
+        if howlong is not None and not hasattr(howlong, "__float__"):
+            raise TypeError(f"{howlong.__class__.__name__!r} object cannot be interpreted as an integer")
+        if howlong is not None and howlong != howlong:
+            raise ValueError("Invalid value NaN (not a number)")
+        if howlong is not None and howlong > _TIMEOUT_MAX:
+            raise OverflowError("timestamp too large to convert to C _PyTime_t")
+        super().settimeout(howlong)
+        raw = self._sock
+        if raw.__class__ is RawSocket:
+            raw.end.nonblocking = howlong is not None
+        elif not raw:
+            raise bad_fd()
+
+    def setblocking(self, flag: bool) -> None:
+        self.settimeout(None if flag else 0.0)
+
+    def __repr__(self) -> str:
+        raw = self._sock
+        number = ("stack" if raw._fd < 0 else raw._fd) if raw.__class__ is RawSocket else raw.fileno() if raw else -1
+        closed = " [closed]" if self._closed else ""
+        text = f"<{self.__class__.__module__}.{self.__class__.__qualname__}{closed} fd={number}"
+        text += f", family={self.family}, type={self.type}, proto={self.proto}"
+        for label, ask in (("laddr", raw.getsockname), ("raddr", raw.getpeername)) if not self._closed else ():
+            with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: in another thread than the stack's
+                text += f", {label}={ask()}"
+        return f"{text}{self._extra_repr()}>"
+
+    def __getstate__(self) -> Any:
+        raise TypeError(f"cannot pickle {self.__class__.__name__!r} object")
+
     # -- opening ----------------------------------------------------------------------------------
 
     def bind(self, address: Any) -> None:
-        refuse_foreign_thread(self._sock, address)
-        self._sock.bind(address)
-        self._settled()
+        raw = self._sock
+        refuse_foreign_thread(raw, address)
+        if raw.__class__ is RawSocket:
+            raw.bind(address, self)
+            self._settled()
+        else:
+            raw.bind(address)
 
     def _internal_connect(self, address: Any) -> None:
         raw = self._sock
         refuse_foreign_thread(raw, address)
         if raw.__class__ is RawSocket:
-            address = raw.settle(address)
+            asked, address = address, raw.settle(address)
             self._settled()
+            if self._sock is raw:  # the kernel's own are gevent's to connect, and audited by _socket
+                sys.audit("socket.connect", self, asked)
+                self._connect(raw, address)
+                return
         super()._internal_connect(address)
+
+    def _connect(self, raw: RawSocket, address: Any) -> None:
+        """Try, wait, try again; gevent's own would take EISCONN of the first try for success."""
+        result: Any = raw.connect_ex(address)
+        if result in _GOES_ON and self.timeout != 0.0:
+            with Timeout._start_new_or_dummy(self.timeout, timeout_error("timed out")):
+                while result in _GOES_ON:
+                    self._wait(self._write_event)
+                    result = raw.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR) or raw.connect_ex(address)
+            if result == errno.EISCONN:
+                return
+        check(-result)
 
     def accept(self) -> tuple[socket, Any]:
         raw = self._sock
@@ -85,13 +163,13 @@ class socket(BlockingSocket):
             fd, address = self._accept_kernel()
         else:
             fd, address = self._retry(False, 0, raw.try_accept)
-        sock = socket(self.family, self.type, self.proto, fileno=fd)
+        sock = socket(raw.family, raw.type, raw.proto, fileno=fd)
         return sock, address
 
     def _accept_kernel(self) -> tuple[int, Any]:
         while True:
             try:
-                return self._sock._accept()
+                return self._sock._accept()  # type: ignore[no-any-return]
             except BlockingIOError:
                 if self.timeout == 0.0:
                     raise
@@ -149,6 +227,19 @@ class socket(BlockingSocket):
             sock.close()
         else:
             super()._drop_ref_on_close(sock)
+
+    def __del__(self) -> None:
+        try:
+            raw = _sock_slot.__get__(self)  # not self._sock: gevent's __getattr__ looks there for what is unset
+        except AttributeError:  # the constructor failed
+            return
+        if raw.__class__ is not RawSocket or raw._closed:
+            return
+        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        if get_ident() == raw.end.thread:
+            self._read_event.close()
+            self._write_event.close()
+        raw.close()
 
 
 def _cancel_other(hub: Any, watcher: StackWatcher) -> None:

@@ -1,7 +1,10 @@
-"""fcntl.ioctl that knows the stack's fds: SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD and SIOCATMARK.
+"""fcntl.ioctl and fcntl.fcntl that know the stack's fds.
 
-Called by applications (as `fcntl.ioctl` after monkey.patch_all()); calls the engine for our fds, and the function that
-was there before for everything else: other fds, other requests (which the stand-in fd answers).
+Called by applications (as the names of fcntl after monkey.patch_all()); calls the engine for our fds, and the function
+that was there before for everything else: other fds, other requests (which the stand-in fd answers).
+
+    ioctl   SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD, SIOCATMARK
+    fcntl   F_GETFL, F_SETFL: O_NONBLOCK, which the stand-in fd always has
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from greendpdk._endpoint import get_ident, wrong_thread
 from greendpdk._errors import check
 from greendpdk._native import lib
 
-__all__ = ["ioctl"]
+__all__ = ["fcntl", "ioctl"]
 REQUESTS = (0x541B, 0x5411, 0x894B, 0x8905)  # <linux/sockios.h>
+F_GETFL, F_SETFL = 3, 4  # <fcntl.h>
 _INT = struct.Struct("i")
 
 
@@ -41,3 +45,16 @@ def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True) -> Any:
         return answer + bytes(view[len(answer) :])
     view[: len(answer)] = answer
     return 0
+
+
+def fcntl(fd: Any, cmd: int, arg: Any = 0) -> Any:
+    """Do as fcntl.fcntl; of a socket of the stack show, and keep, O_NONBLOCK as settimeout() sets it."""
+    original = get_original("fcntl", "fcntl")
+    end = _fds.endpoint(get_fileno(fd)) if cmd in (F_GETFL, F_SETFL) else None
+    if end is None or end.c is None:
+        return original(fd, cmd, arg)
+    if cmd == F_SETFL:
+        end.nonblocking = bool(arg & os.O_NONBLOCK)
+        return original(fd, cmd, arg | os.O_NONBLOCK)
+    flags = original(fd, cmd, arg)
+    return flags | os.O_NONBLOCK if end.nonblocking else flags & ~os.O_NONBLOCK

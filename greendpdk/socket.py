@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import _socket
 import os
+import socket as _standard
+from types import ModuleType
 from typing import Any
 
 import gevent.socket as _gevent
@@ -23,10 +25,22 @@ if_nametoindex = _interfaces.if_nametoindex
 _GLOBAL_DEFAULT_TIMEOUT = _gevent._GLOBAL_DEFAULT_TIMEOUT
 
 __implements__ = [
-    "SocketType", "close", "create_connection", "create_server", "fromfd", "if_indextoname", "if_nameindex",
-    "if_nametoindex", "socket", "socketpair",
+    "SocketType", "close", "create_connection", "create_server", "fromfd", "has_dualstack_ipv6", "if_indextoname",
+    "if_nameindex", "if_nametoindex", "socket", "socketpair",
 ]  # fmt: skip
+# What the standard module has and gevent does not pass on: classes of enums and files, a few constants.
+for _name in vars(_standard):
+    if not _name.startswith("__") and _name not in globals() and not isinstance(vars(_standard)[_name], ModuleType):
+        globals()[_name] = vars(_standard)[_name]
+
 __all__ = sorted({*_gevent.__all__, *__implements__})  # noqa: PLE0605
+
+
+def _class() -> Any:
+    """Return what socket.socket is: after the patch a program may have put its own in its place, as PySocks does."""
+    from greendpdk.monkey import is_patched
+
+    return vars(_standard)["socket"] if is_patched("socket") else socket
 
 
 def create_connection(
@@ -37,19 +51,20 @@ def create_connection(
     all_errors: bool = False,
 ) -> socket:
     """Connect to (host, port), trying each address that the name has; return the socket."""
+    make = _class()
     host, port = address
     errors: list[OSError] = []
     for family, kind, proto, _, resolved in _gevent.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
         sock = None
         try:
-            sock = socket(family, kind, proto)
+            sock = make(family, kind, proto)
             if timeout is not _GLOBAL_DEFAULT_TIMEOUT:
                 sock.settimeout(timeout)
             if source_address:
                 sock.bind(source_address)
             sock.connect(resolved)
             errors.clear()  # an exception in here would keep this frame alive
-            return sock
+            return sock  # type: ignore[no-any-return]
         except OSError as error:
             if not all_errors:
                 errors.clear()
@@ -79,6 +94,8 @@ def create_server(
     """Return a TCP socket that is bound to address and listens."""
     if dualstack_ipv6 and family != _socket.AF_INET6:
         raise ValueError("dualstack_ipv6 requires AF_INET6 family")
+    if dualstack_ipv6 and not has_dualstack_ipv6():
+        raise ValueError("dualstack_ipv6 not supported on this platform")
     sock = socket(family, _socket.SOCK_STREAM)
     try:
         sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
@@ -96,6 +113,18 @@ def create_server(
         sock.close()
         raise
     return sock
+
+
+def has_dualstack_ipv6() -> bool:
+    """Tell whether one AF_INET6 socket can serve IPv4 as well."""
+    if not _socket.has_ipv6:
+        return False
+    try:
+        with socket(_socket.AF_INET6, _socket.SOCK_STREAM) as sock:
+            sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
+            return True
+    except OSError:
+        return False
 
 
 def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:

@@ -1,4 +1,4 @@
-"""os.close and os.sendfile that know the stack's fds.
+"""os.close, os.sendfile and the like that know the stack's fds.
 
 Put in place by _patch.patch_os; calls _fds.py, and the functions that were there before for all other fds.
 """
@@ -37,3 +37,18 @@ def sendfile(out_fd: int, in_fd: int, offset: Any, count: int, *args: Any, **kwa
     if _fds.endpoint(out_fd) is not None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return int(get_original("os", "sendfile")(out_fd, in_fd, offset, count, *args, **kwargs))
+
+
+def get_blocking(fd: int) -> bool:
+    """Tell whether O_NONBLOCK is not set."""
+    from greendpdk import fcntl
+
+    return not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+def set_blocking(fd: int, blocking: bool, /) -> None:
+    """Set or clear O_NONBLOCK; the stand-in fd itself never blocks."""
+    from greendpdk import fcntl
+
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_NONBLOCK
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags if blocking else flags | os.O_NONBLOCK)

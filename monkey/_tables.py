@@ -12,8 +12,8 @@ OURS: dict[str, tuple[str, tuple[str, ...]]] = {
     )),
     "ssl": ("greendpdk.ssl", ("SSLContext", "SSLSocket", "get_server_certificate", "wrap_socket")),
     "select": ("greendpdk.select", ("epoll", "poll", "select")),
-    "fcntl": ("greendpdk.fcntl", ("ioctl",)),
-    "os": ("greendpdk.monkey._os", ("close", "sendfile")),
+    "fcntl": ("greendpdk.fcntl", ("fcntl", "ioctl")),
+    "os": ("greendpdk.monkey._os", ("close", "get_blocking", "sendfile", "set_blocking")),
 }
 
 _SOCKET = {name: name for name in ("SocketType", "create_connection", "fromfd", "socket", "socketpair")}
