@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import select as std_select
 import socket as std
 import struct
 
@@ -166,3 +167,53 @@ def test_a_datagram_is_not_urgent(udp):
     assert refused(a.sendto, b"x", OOB, b.getsockname()) == errno.EOPNOTSUPP
     b.setsockopt(std.SOL_SOCKET, std.SO_OOBINLINE, 1)
     assert b.getsockopt(std.SOL_SOCKET, std.SO_OOBINLINE) == 1
+
+
+def select_of(net):
+    """Return a select module that knows the exceptional set; gevent's does not wait for it."""
+    return std_select if net.kind == "kernel" else net.select
+
+
+def test_select_poll_and_epoll_tell_of_an_urgent_byte(pair, net):
+    client, server = pair
+    select = select_of(net)
+    poll = select.poll()
+    poll.register(server, select.POLLIN | select.POLLPRI)
+    with select.epoll() as epoll:
+        epoll.register(server, select.EPOLLPRI)
+        assert poll.poll(0) == epoll.poll(0) == []
+        client.sendall(b"!", OOB)
+        assert select.select([server], [], [server], 5) == ([], [], [server])
+        assert poll.poll(0) == [(server.fileno(), select.POLLPRI)]
+        assert epoll.poll(0) == [(server.fileno(), select.EPOLLPRI)]
+        client.sendall(b"more")
+        assert select.select([server], [], [], 5)[0] == [server]
+        assert poll.poll(0) == [(server.fileno(), select.POLLIN | select.POLLPRI)]
+        assert server.recv(1, OOB) == b"!"
+        assert select.select([server], [], [server], 0) == ([server], [], [])
+        assert poll.poll(0) == [(server.fileno(), select.POLLIN)]
+        assert epoll.poll(0) == []
+
+
+@pytest.mark.parametrize("how", ["select", "poll", "epoll"])
+def test_who_waits_for_an_urgent_byte_wakes(stack, how):
+    from greendpdk import select, socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as server:
+            if how == "select":
+                waiting = gevent.spawn(select.select, [], [], [server], 5)
+            else:
+                waiter = getattr(select, how)()
+                waiter.register(server, select.POLLPRI)
+                waiting = gevent.spawn(waiter.poll, 5 if how == "epoll" else 5000)
+            gevent.sleep(0)
+            assert not waiting.ready()
+            client.sendall(b"x!", OOB)
+            found = waiting.get()
+            assert found == (([], [], [server]) if how == "select" else [(server.fileno(), select.POLLPRI)])
+            assert server.recv(1, OOB) == b"!"
+            if how == "epoll":
+                waiter.close()
