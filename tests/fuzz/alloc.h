@@ -4,6 +4,7 @@
  */
 #ifndef FUZZ_ALLOC_H
 #define FUZZ_ALLOC_H
+#define _GNU_SOURCE /* first of all, as it is included before the engine's files, of which some want it */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
