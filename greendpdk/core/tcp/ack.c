@@ -228,5 +228,9 @@ bool gd_tcp_check_ack(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     tcb->last_received_at = now;
     gd_tcp_keepalive_restart(tcb, now);
     take_news(tcb, segment, now);
+    if (tcb->more) { /* Linux's tcp_data_snd_check knows nothing of a MSG_MORE */
+        tcb->more = false;
+        gd_tcp_want_output(tcb);
+    }
     return after_fin_acked(tcb, now);
 }
