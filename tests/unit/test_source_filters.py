@@ -9,17 +9,15 @@ import struct
 from ipaddress import ip_address
 
 import pytest
-from frames import MS, PEER, SECOND, Host, Socket, four, mapped
-from frames6 import AF_INET6, Host6, parse_ip6
+from frames import MS, PEER, SECOND, Host, Socket, four
+from frames6 import parse_ip6
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_igmp import igmp, packet, query
-from test_mld import query as query6
 from test_multicast import (
     GROUP,
     GROUP6,
     IP,
-    IP6,
     JOIN,
     LEAVE,
     getraw,
@@ -32,7 +30,7 @@ from test_multicast import (
 )
 
 UNBLOCK, BLOCK, ADD, DROP, MSFILTER = 37, 38, 39, 40, 41
-M_BLOCK, M_UNBLOCK, M_ADD, M_DROP, M_MSFILTER = 43, 44, 46, 47, 48
+M_ADD, M_MSFILTER = 46, 48
 EXCLUDE, INCLUDE = 0, 1
 IS_IN, IS_EX, TO_IN, TO_EX, ALLOW, BLOCKED = 1, 2, 3, 4, 5, 6
 SIX = "2001:db8::"
@@ -157,6 +155,25 @@ def test_filters_of_sockets_are_merged(host: Host, sock: Socket) -> None:
     assert told(host) == [record(BLOCKED, b, c)]
 
 
+def test_more_sources_than_an_interface_lists_are_all(host: Host, sock: Socket) -> None:
+    """And one less again is a list; each socket hears its own in either case."""
+    members = [listening(host) for _ in range(7)]
+    for number, member in enumerate(members):
+        named = [f"10.{number}.0.{n}" for n in range(1, 11)]
+        assert setraw(member, IP, JOIN, mreq()) == 0
+        assert setraw(member, IP, MSFILTER, filter4(INCLUDE, *named)) == 0
+    host.advance(5 * SECOND)
+    host.take()
+    host.inject(query())
+    host.advance(11 * SECOND)
+    assert records(host) == [record(IS_EX)]
+    host.inject(to_group(b"x", src="10.3.0.4"))
+    assert got(*members) == [None, None, None, b"x", None, None, None]
+    members[0].close()
+    ((kind, _, sources),) = told(host)
+    assert kind == TO_IN and len(sources) == 60
+
+
 def test_each_socket_hears_its_sources_only(host: Host, sock: Socket) -> None:
     wants, leaves_out, other, shy = sock, listening(host), listening(host), listening(host)
     assert shy.setsockopt(IP, 49, 0) == 0  # IP_MULTICAST_ALL
@@ -252,46 +269,6 @@ def test_errors_of_filters_are_linux_s(host: Host, sock: Socket) -> None:
     assert setraw(stream, IP, ADD, source(A)) == -errno.ENOPROTOOPT
 
 
-def test_filters_of_ipv6(host6: Host6) -> None:
-    sock = listening(host6, "::", AF_INET6)
-    one, two = f"{SIX}1", f"{SIX}2"
-
-    def six(kind: int, *sources: str) -> list[Record]:
-        return [(kind, GROUP6, frozenset(sources))]
-
-    assert setraw(sock, IP6, M_ADD, source6(one)) == 0
-    assert told(host6) == six(ALLOW, one)
-    assert setraw(sock, IP6, M_ADD, source6(two)) == 0
-    assert told(host6) == six(ALLOW, two)
-    assert setraw(sock, IP6, M_DROP, source6(one)) == 0
-    assert told(host6) == six(BLOCKED, one)
-    assert setraw(sock, IP6, M_MSFILTER, filter_any(EXCLUDE, one, group=GROUP6)) == 0
-    assert told(host6) == six(TO_EX, one)
-    assert setraw(sock, IP6, M_BLOCK, source6(two)) == 0
-    assert told(host6) == six(BLOCKED, two)
-    host6.inject(query6())
-    host6.advance(11 * SECOND)
-    assert (IS_EX, GROUP6, frozenset({one, two})) in records(host6)
-    assert setraw(sock, IP6, M_UNBLOCK, source6(one)) == 0
-    assert told(host6) == six(ALLOW, one)
-    assert setraw(sock, IP6, 40, source(A)) == -errno.ENOPROTOOPT
-    assert setraw(sock, IP6, M_ADD, source6(A, GROUP)) == -errno.EADDRNOTAVAIL
-
-
-def test_long_lists_of_ipv6_fit_the_link(host6: Host6) -> None:
-    """64 of 16 bytes each are one report; what changes may be twice as much, and goes into two."""
-    sock = listening(host6, "::", AF_INET6)
-    first, other = ([f"{SIX}{block}:{n:x}" for n in range(1, 65)] for block in (1, 2))
-    assert setraw(sock, IP6, M_ADD, source6(f"{SIX}9")) == 0
-    host6.advance(5 * SECOND)
-    host6.take()
-    assert setraw(sock, IP6, M_MSFILTER, filter_any(INCLUDE, *first, group=GROUP6)) == 0
-    assert {kind: sources for kind, _, sources in told(host6)} == {ALLOW: {*first}, BLOCKED: {f"{SIX}9"}}
-    assert setraw(sock, IP6, M_MSFILTER, filter_any(INCLUDE, *other, group=GROUP6)) == 0
-    assert {kind: sources for kind, _, sources in told(host6)} == {ALLOW: {*other}, BLOCKED: {*first}}
-    assert setraw(sock, IP6, M_ADD, source6(f"{SIX}9")) == -errno.ENOBUFS
-
-
 class Router:
     """RFC 3376 6.4 with its timers run out at once: a source that may be wanted no more is not."""
 
@@ -382,10 +359,3 @@ def test_router_lets_through_what_any_socket_wants(host: Host, steps: list[tuple
             member.sock.close()
         host.advance(3 * SECOND)
         host.take()
-
-
-def test_mapped_source_is_none_of_ipv6(host6: Host6) -> None:
-    sock = listening(host6, "::", AF_INET6)
-    value = bytearray(source6(f"{SIX}1"))
-    value[16:32] = mapped("239.1.2.3")
-    assert setraw(sock, IP6, M_ADD, bytes(value)) == -errno.EINVAL
