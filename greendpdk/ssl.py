@@ -96,13 +96,17 @@ class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
         if _context is None:
             what = f"{self.__class__.__name__} does not have a public constructor."
             raise TypeError(f"{what} Instances are returned by SSLContext.wrap_socket().")
-        options["server_hostname"] = _context._encode_hostname(options.get("server_hostname"))
+        try:
+            options["server_hostname"] = _context._encode_hostname(options.get("server_hostname"))
+        except ValueError:
+            sock.close()  # Python 3.13: what cannot be wrapped is closed, not lost
+            raise
         if isinstance(sock, socket) and sock._is_stack():
             sock = _Handover(sock)
         try:
             super().__init__(sock, *args, _context=_context, **options)
-        except ValueError:
-            if self._connected:  # it has the connection already
+        except BaseException:
+            if self._connected:  # it has the connection already; who interrupted the handshake has no other way to it
                 self.close()
             raise
 

@@ -81,6 +81,20 @@ def test_a_handshake_times_out_and_closes(pair, contexts):
     assert pair[1].recv(1000) and pair[1].recv(1000) == b""
 
 
+@pytest.mark.parametrize("net", ["stack"], indirect=True)  # gevent's leaves the socket to the garbage collector
+def test_an_interrupted_handshake_closes(pair, contexts):
+    with gevent.Timeout(0.02, False):
+        contexts.client.wrap_socket(pair[0], server_hostname="localhost")
+    assert pair[1].recv(1000) and pair[1].recv(1000) == b""
+
+
+@pytest.mark.parametrize("net", ["stack"], indirect=True)  # gevent's says so at the handshake only
+def test_a_name_that_is_none_is_refused_and_the_socket_closed(pair, contexts):
+    with pytest.raises(UnicodeError):
+        contexts.client.wrap_socket(pair[0], server_hostname=".localhost")
+    assert pair[1].recv(1) == b""
+
+
 @pytest.mark.parametrize("net", ["stack"], indirect=True)  # gevent's timeout is for each wait
 def test_a_timeout_is_for_the_whole_call(pair, contexts):
     def drip():
