@@ -20,7 +20,7 @@ from gevent import _socket3
 from gevent.socket import cancel_wait_ex, timeout_default
 from gevent.socket import timeout as timeout_error
 
-from greendpdk import _handover
+from greendpdk import _handover, _sendfile
 from greendpdk._errors import would_block
 from greendpdk._raw import RawSocket
 from greendpdk._transfer import sendto_arguments
@@ -129,6 +129,12 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         return self._receive("recvfrom_into", flags, buffer, nbytes, flags)  # type: ignore[no-any-return]
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        return _sendfile.by_the_kernel_or_by_send(self, file, offset, count)
+
+    def _sendfile_use_sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        return _sendfile.into_socket(self, file, offset, count)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
         return self._receive("recvmsg", flags, bufsize, ancbufsize, flags)

@@ -5,7 +5,6 @@ Put in place by _patch.patch_os; calls _fds.py, and the functions that were ther
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import Any
 
@@ -28,14 +27,15 @@ def close(fd: int) -> None:
         turn.start(turn.close)
 
 
-def sendfile(out_fd: int, in_fd: int, offset: Any, count: int, *args: Any, **kwargs: Any) -> int:
-    """Copy in the kernel; it cannot into a stack socket, and callers (asyncio) fall back to send on this error."""
+def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int, *args: Any, **kwargs: Any) -> int:
+    """Copy from a file to a socket; BlockingIOError if it would block, as from any socket of gevent's."""
     from gevent.monkey import get_original
 
-    from greendpdk import _fds
+    from greendpdk import _fds, _sendfile
 
-    if _fds.endpoint(out_fd) is not None:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    end = _fds.endpoint(out_fd)
+    if end is not None and end.c is not None:
+        return _sendfile.into_fd(end, out_fd, in_fd, offset, count)
     return int(get_original("os", "sendfile")(out_fd, in_fd, offset, count, *args, **kwargs))
 
 

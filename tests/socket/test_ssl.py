@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import socket as std
 import ssl as std_ssl
+import tempfile
 
 import gevent
 import pytest
@@ -16,6 +17,15 @@ def test_data_goes_both_ways(tls):
     assert server.recv(100) == b"ping"
     server.sendall(b"pong")
     assert client.recv(100) == b"pong"
+
+
+def test_sendfile_encrypts(tls):
+    client, server = tls
+    with tempfile.TemporaryFile() as file:
+        file.write(b"0123456789")
+        file.flush()
+        assert client.sendfile(file, 2, 5) == 5
+    assert server.recv(100) == b"23456"
 
 
 def test_the_wrapped_socket_is_detached(pair, contexts):

@@ -2,9 +2,11 @@
 
 Called by run.py: child.py HOW MODULE RESULTS SELECTION; calls unittest. Each line of RESULTS is a JSON list:
 
-    ["start", test]  ["ok"|"fail"|"skip", test, text]  ["kernel", test, family]  ["module", "skip"|"fail", text]
+    ["start", test]  ["ok"|"fail"|"skip", test, text]  ["module", "skip"|"fail", text]
+    ["kernel", test]  ["wildcard", test]
 
-A kernel line says that a kernel socket of the family AF_INET or AF_INET6 was opened while the test ran.
+A kernel line: while the test ran, a TCP or UDP socket of the kernel was opened, of AF_INET or AF_INET6. A wildcard
+line: one of them was bound to the wildcard, as the kernel's half of what listens on both.
 """
 from __future__ import annotations
 
@@ -13,7 +15,6 @@ import os
 import sys
 
 HOW, MODULE, RESULTS, SELECTION = sys.argv[1:] if len(sys.argv) == 5 else [""] * 4  # "": multiprocessing's child
-INET = (2, 10)  # AF_INET, AF_INET6: the socket module is not imported before the patch
 
 results = os.open(RESULTS or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 now = {"test": ""}
@@ -43,12 +44,20 @@ def patch() -> None:
 
 
 def watch() -> None:
-    """Note each kernel socket of the Internet families: sockets of the stack are no _socket.socket."""
+    """Note each kernel socket that speaks TCP or UDP; sockets of the stack are no _socket.socket."""
     import _socket
 
-    def hook(event: str, args: tuple[object, ...]) -> None:
-        if event == "socket.__new__" and isinstance(args[0], _socket.socket) and args[1] in INET:
-            note("kernel", now["test"], int(args[1]))
+    families, kinds = (_socket.AF_INET, _socket.AF_INET6), (_socket.SOCK_STREAM, _socket.SOCK_DGRAM)
+    protocols = (-1, 0, _socket.IPPROTO_TCP, _socket.IPPROTO_UDP)  # not UDP-Lite, SCTP, MPTCP, which are the kernel's
+
+    def hook(event: str, args: tuple) -> None:
+        if event == "socket.__new__" and isinstance(args[0], _socket.socket):
+            _, family, kind, protocol = args
+            if family in families and (kind < 0 or kind & 0xF in kinds) and protocol in protocols:
+                note("kernel", now["test"])
+        elif (event == "socket.bind" and isinstance(args[0], _socket.socket) and args[0].family in families
+              and args[1][0] in ("", "0.0.0.0", "::")):
+            note("wildcard", now["test"])
 
     sys.addaudithook(hook)
 
@@ -59,6 +68,7 @@ def main() -> None:
     del sys.argv[1:]  # some modules read it
     patch()
     watch()
+    import importlib.util
     import unittest
     import warnings
 
@@ -115,6 +125,9 @@ def main() -> None:
         def addUnexpectedSuccess(self, test) -> None:
             note("fail", short(test), "unexpected success")
 
+    if importlib.util.find_spec(name) is None:  # Debian and pyenv leave some out
+        note("module", "skip", "this Python comes without it")
+        return
     try:
         loaded = flat(unittest.defaultTestLoader.loadTestsFromName(name))
     except unittest.SkipTest as reason:
