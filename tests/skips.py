@@ -86,6 +86,7 @@ PROGRAMS = {
     "curl": "curl",
     "dnsmasq": "dnsmasq-base",
     "dovecot": "dovecot-imapd dovecot-pop3d",
+    "git": "git",
     "mariadbd": "mariadb-server-core mariadb-client-core",
     "memcached": "memcached",
     "mosquitto": "mosquitto",

@@ -31,6 +31,13 @@ def test_pg8000(net: Namespace, tmp_path: Path, postgresql: int) -> None:
     check_in(counters, 2_000_000)
 
 
+@pytest.mark.app("asyncpg", "postgres", "a pool in asyncio: 12 queries at once, COPY, a rollback, a 2 MB value, LISTEN")
+def test_asyncpg(net: Namespace, tmp_path: Path, postgresql: int) -> None:
+    seen, counters = App(net, tmp_path, "use_asyncpg.py", KERNEL, str(postgresql)).join()
+    assert seen == {"rows": 5001, "big": True, "sum": sum(range(12)), "notified": "extra"}
+    check_in(counters, 2_000_000)
+
+
 @pytest.mark.app("redis", "redis-server", "get, set, pipelines, BLPOP, pub/sub, 1 MiB values")
 def test_redis(net: Namespace, tmp_path: Path) -> None:
     with daemon(net, [*REDIS, "--dir", str(tmp_path)], 6379):

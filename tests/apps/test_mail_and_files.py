@@ -1,4 +1,4 @@
-"""Clients that move mail and files over net_tap: SMTP, IMAP, POP3, FTP, SSH; the servers are the real ones.
+"""Clients that move mail and files over net_tap: SMTP, IMAP, POP3, FTP, SSH, git; the servers are the real ones.
 
 Uses App and daemon of running.py and the programs beside it.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import skips
 from netns import Namespace
-from running import KERNEL, PROGRAMS, App, check_in, daemon
+from running import BIG, KERNEL, PROGRAMS, App, check_in, daemon
 
 pytestmark = [pytest.mark.needs("tap"), pytest.mark.slow]
 
@@ -125,3 +125,27 @@ def test_paramiko(net: Namespace, tmp_path: Path, base: Path) -> None:
     assert seen == {"out": "through the shell", "err": "oops\n", "status": 3, "sftp": True, "listed": ["big"],
                     "stranger": "refused"}
     check_in(counters, 2_000_000)
+
+
+@pytest.mark.app("dulwich", "git", "a clone and a push, by git's own protocol")
+def test_dulwich(net: Namespace, tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-c", "user.name=me", "-c", "user.email=me@test", *words],
+                              cwd=tmp_path / "source", check=True, capture_output=True, text=True)
+        return done.stdout
+
+    (tmp_path / "source").mkdir()
+    git("init", "--quiet", "--initial-branch=master")
+    (tmp_path / "source" / "big").write_bytes(BIG)
+    git("add", "big")
+    git("commit", "--quiet", "-m", "big")
+    git("clone", "--quiet", "--bare", ".", "../bare.git")
+    argv = ["git", "daemon", f"--base-path={tmp_path}", "--export-all", "--enable=receive-pack", "--port=9418"]
+    environment = {**os.environ, "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
+                   "GIT_CONFIG_VALUE_0": "*"}
+    with daemon(net, argv, 9418, env=environment):
+        url = f"git://{KERNEL}/bare.git"
+        seen, counters = App(net, tmp_path, "clone_dulwich.py", url, str(tmp_path / "clone")).join()
+    assert seen == {"size": len(BIG)}
+    assert git("--git-dir=../bare.git", "show", "master:new") == "from the stack"
+    check_in(counters, len(BIG))
