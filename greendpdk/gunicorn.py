@@ -21,8 +21,10 @@ import os
 import signal
 import tempfile
 import time
+from socket import SOCK_STREAM
 from typing import Any
 
+import gevent.socket
 from gunicorn import sock
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -144,8 +146,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
         slot = self._take_slot()
         os.environ |= _fill(slot)
         monkey.patch_all()
-        self.sockets = [each.open(slot) if isinstance(each, Later) else each for each in self.sockets]
-        super().patch()
+        given, self.sockets = self.sockets, []
+        super().patch()  # with none: gunicorn 22 and older would let ours be collected
+        listeners = [each.open(slot) if isinstance(each, Later) else each for each in given]
+        self.sockets = [gevent.socket.socket(each.FAMILY, SOCK_STREAM, fileno=each.sock.detach()) for each in listeners]
 
     def _take_slot(self) -> int:
         """Return the first slot that no worker has; wait for one."""

@@ -29,10 +29,10 @@ def test_page_has_commands() -> None:
 def test_command_serves(net: Namespace, tmp_path: Path, command: str) -> None:
     log = tmp_path / "log"
     words = command.replace("manage.py", "djangosite.py").split()
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = programs_environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                                            "HOME": str(tmp_path)}
     with log.open("w") as out:
-        server = net.popen(words, cwd=PROGRAMS, env=programs_environment() | {"PATH": path}, stdout=out,
-                           stderr=subprocess.STDOUT)
+        server = net.popen(words, cwd=PROGRAMS, env=environment, stdout=out, stderr=subprocess.STDOUT)
     give_up = time.monotonic() + PATIENCE
     while server.poll() is None and time.monotonic() < give_up:
         ask = net.run(["curl", "-s", "--noproxy", "*", "--max-time", "5", f"http://{STACK}:8000/"], check=False)
