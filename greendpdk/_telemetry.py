@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from greendpdk import __version__
+from greendpdk import __version__, _capture
 from greendpdk._address import MAPPED
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
@@ -56,6 +56,7 @@ class Telemetry:
         self.register("info", self._info, "the process, its versions, ports and addresses")
         self.register("counters", lambda _: self._counters(), "the stack's named counters, and each port's")
         self.register("sockets", self._sockets, "CURSOR[,info]: a page of sockets, and the `next` cursor (0: no more)")
+        self.register("capture", self._capture, "SOCKET,SNAPLEN,FILTER: send frames there; nothing: how many so far")
 
     def stop(self) -> None:
         """Answer no more; who waits is told so."""
@@ -127,6 +128,14 @@ class Telemetry:
             if not cursor[0]:
                 break
         return {"next": cursor[0], **{str(at): row for at, row in enumerate(rows)}}
+
+    def _capture(self, parameters: str) -> Answer:
+        if parameters:
+            path, snaplen, text = parameters.split(",", 2)
+            _capture.stream(self.stack, path, text, int(snaplen or 0))
+        counts = ffi.new("uint64_t[2]")
+        lib.gd_capture_counts(self.stack.c, counts, counts + 1)
+        return {"frames": counts[0], "dropped": counts[1]}
 
     def _row(self, one: Any, info: bool) -> dict[str, Any]:
         row: dict[str, Any] = {

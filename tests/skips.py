@@ -74,6 +74,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
                      "libpython3.11-testsuite)"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),
+    "tshark": (lambda: shutil.which("tshark") is not None, "apt install tshark"),
     "ping": (lambda: shutil.which("ping") is not None, "apt install iputils-ping"),
     "flask": (lambda: _package("flask"), "pip install flask"),
     "requests": (lambda: _package("requests"), "pip install requests"),

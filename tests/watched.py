@@ -39,6 +39,10 @@ for line in iter(lambda: gevent.get_hub().threadpool.apply(sys.stdin.readline), 
         os.waitpid(child, 0)
     elif word == "hold":
         hold()
+    elif word == "talk":
+        for _ in range(100):
+            held[0].sendall(bytes(100))
+            gevent.sleep(0.02)
     elif word == "stop":
         greendpdk.stop()
     print("done", flush=True)

@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "what greendpdk needs of this host, and what to do where it is missing",
     "devices": "the NICs and drivers that DPDK could use here",
     "ss": "connections of a running process",
+    "capture": "frames of a running process, to a pcapng file",
     "stat": "named counters of a running process, and their rates",
 }
 PROGRAM = "greendpdk"

@@ -190,6 +190,20 @@ struct gd_message {
     int64_t epoch_ns;       /* recvmsg, in: the real time at the engine's time 0, for time stamps */
 };
 
+/* -- frames captured, as pcapng's enhanced packet blocks -------------------------------------- */
+/* Not 0: the frame is wanted. The signature of libpcap's bpf_filter. */
+typedef unsigned int gd_match(const void *program, const uint8_t *frame, unsigned int length, unsigned int captured);
+/* Keeps up to `bytes` of blocks until they are taken, of each frame the first snaplen bytes (0: all). Times are of the
+ * engine's clock + to_realtime, in ns. program must live until the end; match NULL: every frame. The interface's index - 1
+ * is the block's interface id. 0, -EALREADY, -ENOMEM. */
+int gd_capture_start(struct gd_stack *stack, uint32_t bytes, uint32_t snaplen, int64_t to_realtime, gd_match *match,
+                     const void *program);
+/* Bytes of whole and cut blocks, in order: a stream. 0: none now. */
+int64_t gd_capture_take(struct gd_stack *stack, void *out, uint32_t room);
+/* Frames captured, and those left out as nobody took what there was. */
+void gd_capture_counts(struct gd_stack *stack, uint64_t *frames, uint64_t *dropped);
+void gd_capture_stop(struct gd_stack *stack);
+
 /* -- the live loop: the same with the real clock (CLOCK_MONOTONIC) -------------------------- */
 /* Polls until there is an event or spin_ns have passed. Returns the count of pairs; *next_in_ns is
  * the time to the next deadline (INT64_MAX: none; <= 0: poll again at once); *frames counts frames

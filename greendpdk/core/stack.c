@@ -156,6 +156,7 @@ void gd_stack_free(struct gd_stack *stack)
             gd_group_close(stack->netifs[i]);
     free_socks(stack);
     gd_net_free(stack);
+    gd_capture_stop(stack);
     for (int i = 0; i < stack->netif_end; i++)
         if (stack->netifs[i] != NULL)
             free_netif(stack->netifs[i]);

@@ -6,6 +6,7 @@
  */
 #include "../stack.h"
 #include "../wire/ether.h"
+#include "capture.h"
 
 static void receive_frame(struct gd_netif *netif, const struct gd_frame *frame, uint64_t now)
 {
@@ -40,6 +41,13 @@ static void receive_frame(struct gd_netif *netif, const struct gd_frame *frame, 
     }
 }
 
+static void receive_captured(struct gd_netif *netif, const struct gd_frame *frame, uint64_t now)
+{
+    gd_capture_begin(netif);
+    receive_frame(netif, frame, now);
+    gd_capture_end(netif, frame, now);
+}
+
 int gd_netif_receive(struct gd_netif *netif, int rounds, uint64_t now)
 {
     struct gd_port *port = netif->port;
@@ -54,7 +62,10 @@ int gd_netif_receive(struct gd_netif *netif, int rounds, uint64_t now)
         for (int i = 0; i < n; i++) {
             if (i + 1 < n)
                 __builtin_prefetch(frames[i + 1]->data);
-            receive_frame(netif, frames[i], now);
+            if (netif->stack->capture == NULL)
+                receive_frame(netif, frames[i], now);
+            else
+                receive_captured(netif, frames[i], now);
         }
         port->ops->free(port, frames, n);
         total += n;
@@ -111,6 +122,8 @@ void gd_netif_queue(struct gd_netif *netif, struct gd_frame *frame)
         gd_netif_give(netif, frame);
         return;
     }
+    if (netif->stack->capture != NULL)
+        gd_capture_out(netif, frame, netif->stack->now);
     netif->tx[netif->ntx++] = frame;
 }
 
