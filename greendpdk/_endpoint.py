@@ -40,9 +40,9 @@ class Endpoint:
     """The shared state; refs counts fds in the table and raw sockets that have none yet."""
 
     __slots__ = (
-        "__weakref__", "_kernel_io", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn", "nonblocking",
-        "options", "peers_by_kernel", "poller", "proto", "refs", "scratch", "scratch_size", "settled", "stack",
-        "standin", "thread", "type", "watchers", "writes_shut",
+        "__weakref__", "_kernel_io", "by_device", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn",
+        "nonblocking", "options", "peers_by_kernel", "poller", "proto", "refs", "scratch", "scratch_size", "settled",
+        "stack", "standin", "thread", "type", "watchers", "writes_shut",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, type: int, proto: int, c: Any = None) -> None:
@@ -63,6 +63,7 @@ class Endpoint:
         self.kernels_turn = False  # the stack's half has been served last, so the kernel's is asked first
         self.peers_by_kernel = _NOBODY  # whose last datagram came in by the kernel's half
         self.nonblocking = False  # O_NONBLOCK as fcntl shows it: each Python object waits by its own timeout
+        self.by_device = False  # bound to a port of the stack (_devices.py): it has no other half
         self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
         self.options: list[tuple[Any, ...]] = []
         self.refs = 1
@@ -137,9 +138,9 @@ class Endpoint:
 
     def settle_bind(self, addr: bytes, port: int, scope: int = 0) -> None:
         """Bind in the stack, the kernel, or (the wildcard and groups) both; scope is the kernel's."""
-        if not self.settled and not _route.owns(self.stack, addr) and not _group.is_group(addr):
+        if not self.settled and not self.by_device and not _route.owns(self.stack, addr) and not _group.is_group(addr):
             self._to_kernel().bind(self._for_kernel(addr, port, scope))
-        elif (is_any(addr) or _group.is_group(addr)) and not self.settled:
+        elif (is_any(addr) or _group.is_group(addr)) and not self.settled and not self.by_device:
             self._bind_both(addr, port, scope)
         else:
             check(lib.gd_sock_bind(self.c, addr, port))
@@ -147,7 +148,8 @@ class Endpoint:
 
     def settle_peer(self, addr: bytes) -> bytes:
         """Decide by the peer's address, before a connect; return the address to connect to."""
-        stack = self.c is not None and (self.settled and self.k is None or _route.reaches(self.stack, addr))
+        ours = self.by_device or (self.settled and self.k is None)
+        stack = self.c is not None and (ours or _route.reaches(self.stack, addr))
         if not stack and self.c is not None:
             self._to_kernel()
         elif stack and self.k is not None:
@@ -160,7 +162,7 @@ class Endpoint:
 
     def half_for(self, addr: bytes, port: int) -> bool:
         """Tell whether an unconnected datagram to addr goes out of the stack; else there is a kernel half now."""
-        if self.c is None or (self.settled and self.k is None and not self._unbound()):
+        if self.c is None or self.by_device or (self.settled and self.k is None and not self._unbound()):
             return self.c is not None
         if (addr, port) not in self.peers_by_kernel and _group.reaches(self, addr):
             return True

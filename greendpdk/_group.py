@@ -28,8 +28,10 @@ _IF, _IF6 = (_socket.IPPROTO_IP, _socket.IP_MULTICAST_IF), (_socket.IPPROTO_IPV6
 _MEMBERSHIPS4 = {(_socket.IPPROTO_IP, name) for name in (_socket.IP_ADD_MEMBERSHIP, _socket.IP_DROP_MEMBERSHIP)}
 _SOURCES4 = range(37, 42)  # IP_UNBLOCK_SOURCE to IP_MSFILTER of <netinet/in.h>
 _MCAST = range(42, 49)  # MCAST_JOIN_GROUP to MCAST_MSFILTER
+_UNICAST_IF = {(_socket.IPPROTO_IP, 50), (_socket.IPPROTO_IPV6, 76)}  # IP_UNICAST_IF, IPV6_UNICAST_IF
 _BY_INTERFACE = (
-    {_IF, _IF6, (_socket.IPPROTO_IPV6, _socket.IPV6_JOIN_GROUP), (_socket.IPPROTO_IPV6, _socket.IPV6_LEAVE_GROUP)}
+    _UNICAST_IF
+    | {_IF, _IF6, (_socket.IPPROTO_IPV6, _socket.IPV6_JOIN_GROUP), (_socket.IPPROTO_IPV6, _socket.IPV6_LEAVE_GROUP)}
     | _MEMBERSHIPS4
     | {(_socket.IPPROTO_IP, name) for name in _SOURCES4}
     | {(level, name) for level in (_socket.IPPROTO_IP, _socket.IPPROTO_IPV6) for name in _MCAST}
@@ -45,7 +47,7 @@ def concerns(level: int, name: int) -> bool:
 def _is_kernels(end: Endpoint, option: Option) -> bool:
     """Tell whether it names the interface by an address that is not the stack's."""
     level, name, value, _ = option
-    if value is None or len(value) < 4 or level != _socket.IPPROTO_IP or name in _MCAST:
+    if value is None or len(value) < 4 or level != _socket.IPPROTO_IP or name in _MCAST or (level, name) in _UNICAST_IF:
         return False
     if len(value) >= 12 and value[8:12] != bytes(4) and name not in _SOURCES4:
         return False  # by its index

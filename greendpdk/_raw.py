@@ -14,7 +14,7 @@ import warnings
 from _socket import IPPROTO_TCP, SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
 from typing import Any
 
-from greendpdk import _fds, _group, _sockopt
+from greendpdk import _devices, _fds, _group, _sockopt
 from greendpdk._address import kernel_scope, parse, show
 from greendpdk._endpoint import Endpoint, get_ident
 from greendpdk._errors import check, would_block
@@ -165,6 +165,10 @@ class RawSocket(RawTransfer):
             end.k.setsockopt(*args)
             return
         option = level, name, value, length = _sockopt.encode(args)
+        if _devices.concerns(level, name):
+            _devices.setsockopt(end, option)
+            self._done(0)
+            return
         if _group.concerns(level, name):
             _group.setsockopt(end, option)
             self._done(0)

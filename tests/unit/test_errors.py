@@ -1,5 +1,5 @@
-"""Invariant: a socket that asks for errors (IP_RECVERR) gets each in its queue as Linux lays it out, bounded, and no byte
-of an ICMP packet is read beyond its end; one that does not ask hears what it heard before.
+"""Invariant: a socket that asks for errors (IP_RECVERR) gets each in its queue as Linux lays it out, bounded, and no
+byte of an ICMP packet is read beyond its end; one that does not ask hears what it heard before.
 """
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 /* setsockopt(2) and getsockopt(2) in Linux's levels, names, layouts and errors: the look-up, and socket(7)'s own options.
  * Called by Python through api.cdef.h; calls sock/option_tcp.c, option_ip.c, option_group.c, option_source.c,
- * option_control.c, and tcp/ where an option acts at once.
+ * option_control.c, option_device.c, and tcp/ where an option acts at once.
  */
 #include "option.h"
 #include "../tcp/window.h"
@@ -253,6 +253,10 @@ static const struct gd_option *find(const struct gd_sock *sock, int level, int n
     }
     if (option == NULL) {
         rows = gd_option_control(&count);
+        option = look_up(rows, count, level, name);
+    }
+    if (option == NULL) {
+        rows = gd_option_device(&count);
         option = look_up(rows, count, level, name);
     }
     if (option == NULL || (option->type != GD_ANY && option->type != type))

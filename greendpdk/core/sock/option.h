@@ -36,7 +36,8 @@ const struct gd_option *gd_option_tcp(size_t *count); /* option_tcp.c: IPPROTO_T
 const struct gd_option *gd_option_ip(size_t *count);  /* option_ip.c: IPPROTO_IP, IPPROTO_IPV6 */
 const struct gd_option *gd_option_udp(size_t *count); /* dgram_cork.c: IPPROTO_UDP */
 const struct gd_option *gd_option_group(size_t *count); /* option_group.c: the same levels, multicast */
-const struct gd_option *gd_option_control(size_t *count); /* option_control.c: of every level, control messages, devices */
+const struct gd_option *gd_option_control(size_t *count); /* option_control.c: of every level, control messages */
+const struct gd_option *gd_option_device(size_t *count);  /* option_device.c: of every level, devices */
 /* option_group.c: an interface by its index, by an address of its own, or by the route to the group; NULL: there is none. */
 struct gd_netif *gd_option_interface(struct gd_stack *stack, const struct gd_addr *group, int ifindex,
                                      const struct in_addr *address);

@@ -1,0 +1,221 @@
+"""Invariant: a socket bound to a device (SO_BINDTODEVICE) sends by that one alone and hears by that one alone."""
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from frames import FAR, OTHER, PEER, US, Host, Socket, arp, ether, ip4, mapped, parse_ip, pipe, udp
+
+SOL, DEVICE, INDEX, SCOPE_BASE = 1, 25, 62, 1 << 30
+OUR_OTHER_MAC, THEIRS = bytes.fromhex("020000000011"), bytes.fromhex("020000000012")
+US2, PEER2 = "10.0.1.1", "10.0.1.2"
+
+
+class Second:
+    """A second wire of the host's, "test1", 10.0.1.1/24, whose far end knows OTHER and PEER2 too."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        port, self.end = pipe(host.native, 1500, OUR_OTHER_MAC, THEIRS)
+        self.index = host.lib.gd_stack_attach(host.stack, port, b"test1")
+        assert host.lib.gd_stack_add_address(host.stack, self.index, mapped(US2), 24) == 0
+        for address in (PEER, PEER2, OTHER):
+            assert host.lib.gd_stack_set_neighbour(host.stack, self.index, mapped(address), THEIRS) == 0
+        host.learn()
+        host.poll()
+        self.take()
+        host.take()
+
+    def inject(self, frame: bytes) -> None:
+        assert self.host.lib.gd_pipe_inject(self.end, frame, len(frame), self.host.now) == 0
+        self.host.poll()
+
+    def take(self) -> list[bytes]:
+        frames, memory = [], self.host.ffi.new("uint8_t[]", 2000)
+        while (length := self.host.lib.gd_pipe_take(self.end, memory, 2000, self.host.now)) > 0:
+            frames.append(bytes(self.host.ffi.buffer(memory, length)))
+        return frames
+
+
+@pytest.fixture
+def second(host: Host) -> Iterator[Second]:
+    """The host with a second wire."""
+    made = Second(host)
+    yield made
+    host.close, closing = lambda: None, host.close  # type: ignore[method-assign]
+    closing()
+    host.lib.gd_port_close(made.end)
+
+
+def to_device(sock: Socket, name: bytes) -> int:
+    return int(sock.lib.gd_sock_setsockopt(sock.c, SOL, DEVICE, name, len(name)))
+
+
+def device_of(sock: Socket, room: int = 32) -> bytes | int:
+    value, size = sock.ffi.new("char[]", 32), sock.ffi.new("uint32_t *", room)
+    result = int(sock.lib.gd_sock_getsockopt(sock.c, SOL, DEVICE, value, size))
+    return result if result < 0 else bytes(sock.ffi.buffer(value, size[0]))
+
+
+def test_name_is_taken_given_back_and_withdrawn(second: Second) -> None:
+    sock = Socket(second.host)
+    assert device_of(sock) == b""
+    assert to_device(sock, b"nowhere") == -errno.ENODEV
+    assert to_device(sock, b"test1") == 0
+    assert device_of(sock) == b"test1\0"
+    assert device_of(sock, 5) == -errno.EINVAL
+    assert to_device(sock, b"test0\0rest") == 0
+    assert device_of(sock) == b"test0\0"
+    assert to_device(sock, b"") == 0
+    assert device_of(sock) == b""
+    for index in (second.index, SCOPE_BASE + second.index):
+        assert sock.setsockopt(SOL, INDEX, index) == 0
+        assert device_of(sock) == b"test1\0"
+    assert sock.setsockopt(SOL, INDEX, 9) == -errno.ENODEV
+    assert sock.setsockopt(SOL, INDEX, -1) == -errno.EINVAL
+
+
+def test_datagram_leaves_by_the_device_whatever_the_routes_say(second: Second) -> None:
+    host, sock = second.host, Socket(second.host)
+    assert sock.sendto(b"x", PEER, 9) == 1
+    host.poll()
+    assert len(host.take()) == 1
+    assert to_device(sock, b"test1") == 0
+    assert sock.sendto(b"x", PEER, 9) == 1  # on that link, as Linux takes it to be where no route says otherwise
+    host.poll()
+    assert host.take() == []
+    (packet,) = map(parse_ip, second.take())
+    assert (packet.src, packet.dst) == (US2, PEER)
+
+
+def test_route_of_another_device_is_not_used(second: Second) -> None:
+    host, sock = second.host, Socket(second.host)
+    assert host.route(FAR, 32, PEER) == 0
+    assert to_device(sock, b"test1") == 0
+    assert sock.sendto(b"x", FAR, 9) == 1
+    host.poll()
+    assert host.take() == []
+    assert second.take()[0][12:14] == b"\x08\x06"  # it asks who has that address
+    assert host.lib.gd_stack_add_route(host.stack, mapped(FAR), 32, mapped(PEER2), second.index) == 0
+    assert sock.sendto(b"y", FAR, 9) == 1
+    host.poll()
+    assert [parse_ip(frame).payload[8:] for frame in second.take()] == [b"y"]
+
+
+def test_datagram_by_another_device_is_not_heard(second: Second) -> None:
+    host, bound, any_device = second.host, Socket(second.host), Socket(second.host)
+    assert to_device(bound, b"test1") == 0
+    assert bound.bind(port=7) == 0
+    assert any_device.setsockopt(SOL, 2, 1) == 0
+    host.inject(ether(ip4(udp(b"wrong"))))
+    assert bound.recvfrom() == -errno.EAGAIN
+    second.inject(ether(ip4(udp(b"right"), dst=US), to=OUR_OTHER_MAC, source=THEIRS))  # weak hosts: any address of ours
+    assert bound.recvfrom() == (b"right", PEER, 5000)
+
+
+def test_sockets_of_two_devices_share_a_port_and_each_hears_its_own(second: Second) -> None:
+    host, a, b, c = second.host, *(Socket(second.host) for _ in range(3))
+    for sock, name in ((a, b"test0"), (b, b"test1")):
+        assert to_device(sock, name) == 0
+        assert sock.bind(port=7) == 0
+    assert c.bind(port=7) == -errno.EADDRINUSE
+    host.inject(ether(ip4(udp(b"one"))))
+    second.inject(ether(ip4(udp(b"two"), dst=US), to=OUR_OTHER_MAC, source=THEIRS))
+    assert a.recvfrom() == (b"one", PEER, 5000)
+    assert b.recvfrom() == (b"two", PEER, 5000)
+    assert a.recvfrom() == b.recvfrom() == -errno.EAGAIN
+
+
+def test_socket_of_the_device_goes_before_one_of_none(second: Second) -> None:
+    host, plain, bound = second.host, Socket(second.host), Socket(second.host)
+    for sock in (plain, bound):
+        assert sock.setsockopt(SOL, 2, 1) == 0
+    assert to_device(bound, b"test0") == 0
+    assert plain.bind(US, 7) == 0
+    assert bound.bind(port=7) == 0
+    host.inject(ether(ip4(udp(b"x"))))
+    assert plain.recvfrom() == -errno.EAGAIN
+    assert bound.recvfrom() == (b"x", PEER, 5000)
+
+
+def tcp(flags: int, sport: int, dport: int, src: str, dst: str, seq: int = 1) -> bytes:
+    """A segment without text."""
+    from frames import TCP, checksum, four
+
+    header = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 0x50, flags, 1000, 0, 0)
+    pseudo = four(src) + four(dst) + struct.pack("!HH", TCP, len(header))
+    return ip4(header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:], TCP, src, dst)
+
+
+def test_listener_accepts_by_its_device_only_and_answers_there(second: Second) -> None:
+    host, listener = second.host, Socket(second.host, 1)
+    assert to_device(listener, b"test1") == 0
+    assert listener.bind(port=80) == 0
+    assert host.lib.gd_sock_listen(listener.c, 5) == 0
+    (refusal,) = map(parse_ip, host.answer(ether(tcp(2, 4000, 80, PEER, US))))
+    assert refusal.payload[13] & 4  # RST
+    second.inject(ether(tcp(2, 4000, 80, PEER, US), to=OUR_OTHER_MAC, source=THEIRS))
+    assert host.take() == []  # though the route to that peer leads there
+    (answer,) = map(parse_ip, second.take())
+    assert (answer.payload[13], answer.dst) == (0x12, PEER)
+
+
+def test_connection_leaves_by_its_device(second: Second) -> None:
+    host, sock = second.host, Socket(second.host, 1)
+    assert to_device(sock, b"test1") == 0
+    assert sock.connect(PEER, 80) == -errno.EINPROGRESS
+    host.poll()
+    assert host.take() == []
+    (syn,) = map(parse_ip, second.take())
+    assert (syn.src, syn.payload[13]) == (US2, 2)
+    assert sock.name()[0] == US2
+
+
+def test_unicast_if_and_pktinfo_choose_the_device_of_a_datagram(second: Second) -> None:
+    host, sock = second.host, Socket(second.host)
+    unicast_if = struct.pack("!I", SCOPE_BASE + second.index)
+    assert sock.lib.gd_sock_setsockopt(sock.c, 0, 50, unicast_if, 4) == 0
+    assert sock.lib.gd_sock_setsockopt(sock.c, 0, 50, struct.pack("!I", 9), 4) == -errno.EADDRNOTAVAIL
+    assert sock.sendto(b"x", PEER, 9) == 1
+    host.poll()
+    assert len(second.take()) == 1
+    assert sock.lib.gd_sock_setsockopt(sock.c, 0, 50, bytes(4), 4) == 0
+    for index, source, wire in ((second.index, bytes(4), second), (0, mapped(US2)[12:], host)):
+        send_info(sock, struct.pack("=i4s4x", index, source))
+        host.poll()
+        (packet,) = map(parse_ip, wire.take())
+        assert packet.src == US2
+        assert second.take() == host.take() == []
+
+
+def send_info(sock: Socket, info: bytes) -> None:
+    """Send a datagram with IP_PKTINFO."""
+    ffi = sock.ffi
+    data, control = ffi.from_buffer(b"x"), ffi.from_buffer(struct.pack("@Nii", 28, 0, 8) + info + bytes(4))
+    part = ffi.new("struct gd_iovec *", {"base": data, "len": 1})
+    message = ffi.new("struct gd_message *", {"parts": part, "nparts": 1, "control": control, "control_len": 32})
+    message.addr, message.port, message.named = mapped(PEER), 9, 1
+    assert sock.lib.gd_sock_sendmsg(sock.c, message, 0) == 1
+
+
+def test_device_that_goes_leaves_its_sockets_without_one(second: Second) -> None:
+    host, sock = second.host, Socket(second.host)
+    assert to_device(sock, b"test1") == 0
+    assert sock.bind(port=7) == 0
+    assert host.lib.gd_stack_detach(host.stack, second.index) == 0
+    assert device_of(sock) == -errno.ENODEV
+    assert sock.sendto(b"x", PEER, 9) == -errno.ENODEV
+
+
+def test_neighbours_of_the_other_device_are_not_asked(second: Second) -> None:
+    host: Any = second.host
+    sock = Socket(host)
+    assert to_device(sock, b"test1") == 0
+    assert sock.sendto(b"x", FAR, 9) == 1
+    host.poll()
+    (question,) = second.take()
+    assert question[14:] == arp(1, US2, FAR, OUR_OTHER_MAC)
+    assert host.take() == []
