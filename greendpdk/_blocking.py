@@ -19,6 +19,7 @@ import gevent.socket
 from gevent import _socket3
 from gevent.socket import cancel_wait_ex, timeout_default
 from gevent.socket import timeout as timeout_error
+from gevent.timeout import Timeout
 
 from greendpdk import _handover, _sendfile
 from greendpdk._errors import would_block
@@ -29,7 +30,8 @@ from greendpdk._watcher import StackWatcher
 _DONTWAIT, _WAITALL = _socket.MSG_DONTWAIT, _socket.MSG_WAITALL
 _WHOLE = _WAITALL | _socket.MSG_TRUNC  # MSG_TRUNC: nothing is written, so into zeros
 _FASTOPEN = _socket.MSG_FASTOPEN
-_NEVER_WAITS = (_DONTWAIT | _socket.MSG_OOB, _DONTWAIT)  # to read, to write: urgent data is not waited for
+# To read, to write: urgent data is not waited for, nor are queued errors.
+_NEVER_WAITS = (_DONTWAIT | _socket.MSG_OOB | _socket.MSG_ERRQUEUE, _DONTWAIT)
 kernel_socket = _socket3.socket  # gevent's, before any swap
 
 
@@ -63,6 +65,13 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
 
     def _block(self, write: bool, flags: int, attempt: Callable[..., Any], *args: Any) -> Any:
         """Wait and try again: the rest of _retry, for calls whose first try was made in place."""
+        limits = self._sock.end.timeouts
+        if limits is None or self.timeout is not None or not limits[write]:
+            return self._block_on(write, flags, attempt, *args)
+        with Timeout.start_new(limits[write], would_block()):  # SO_RCVTIMEO, SO_SNDTIMEO: of blocking sockets alone
+            return self._block_on(write, flags, attempt, *args)
+
+    def _block_on(self, write: bool, flags: int, attempt: Callable[..., Any], *args: Any) -> Any:
         result = None
         while result is None:
             if self.timeout == 0.0 or flags & _NEVER_WAITS[write]:
@@ -184,7 +193,10 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
                 continue
             if limit == 0.0 or flags & _DONTWAIT:
                 raise would_block()
-            self._wait_until(end, write=True)
+            if limit is None and raw.end.timeouts is not None:
+                sent += self._block(True, flags, raw.try_send, view[sent:], flags)
+            else:
+                self._wait_until(end, write=True)
 
     def sendto(self, data: Any, *rest: Any) -> int:
         raw = self._sock

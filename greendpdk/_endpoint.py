@@ -42,7 +42,7 @@ class Endpoint:
     __slots__ = (
         "__weakref__", "_kernel_io", "by_device", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn",
         "nonblocking", "options", "peers_by_kernel", "poller", "proto", "refs", "scratch", "scratch_size", "settled",
-        "stack", "standin", "thread", "type", "watchers", "writes_shut",
+        "stack", "standin", "thread", "timeouts", "type", "watchers", "writes_shut",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, type: int, proto: int, c: Any = None) -> None:
@@ -63,6 +63,7 @@ class Endpoint:
         self.kernels_turn = False  # the stack's half has been served last, so the kernel's is asked first
         self.peers_by_kernel = _NOBODY  # whose last datagram came in by the kernel's half
         self.nonblocking = False  # O_NONBLOCK as fcntl shows it: each Python object waits by its own timeout
+        self.timeouts: tuple[float, float] | None = None  # SO_RCVTIMEO, SO_SNDTIMEO in seconds, if either is set
         self.by_device = False  # bound to a port of the stack (_devices.py): it has no other half
         self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
         self.options: list[tuple[Any, ...]] = []

@@ -108,6 +108,8 @@ class RawMessages:
         _check_room(ancsize, "recvmsg")
         end = self.end
         c = self._engine()
+        if end.kernels_turn and (got := self._from_kernel("recvmsg", size, ancsize, flags)) is not None:
+            return got
         if c is not None:
             buffer = bytearray(size)
             got = self._receive(c, *_parts([buffer], True), ancsize, flags)
@@ -120,6 +122,8 @@ class RawMessages:
         end = self.end
         c = self._engine()
         _check_room(ancsize, "recvmsg_into")
+        if end.kernels_turn and (got := self._from_kernel("recvmsg_into", buffers, ancsize, flags)) is not None:
+            return got
         if c is not None:
             parts, held = _parts(buffers, True)
             got = self._receive(c, parts, held, ancsize, flags)
@@ -139,6 +143,9 @@ class RawMessages:
         if self.end.peers_by_kernel:
             self.end.peers_by_kernel.pop((bytes(message.addr), message.port), None)
         source = show(self.family, bytes(message.addr), message.port) if message.named else None
+        if self.end.k is not None:
+            self.end.kernels_turn = True
+            self.end.peers_by_kernel.pop((bytes(message.addr), message.port), None)
         return count, unpack_control(ffi.buffer(control)[: message.control_len]), message.flags, source
 
     def _from_kernel(self, name: str, *args: Any) -> tuple[Any, ...] | None:

@@ -118,6 +118,7 @@ class RawSocket(RawTransfer):
                 raw = RawSocket(Endpoint(end.stack, end.family, end.type, end.proto, out[0]))
                 raw.end.settled = True
                 end.kernels_turn = end.k is not None
+                raw.end.timeouts = end.timeouts
                 self._done(0)
                 return raw, raw._accepted_from()
             if result != EAGAIN:
@@ -175,6 +176,8 @@ class RawSocket(RawTransfer):
             return
         self._done(lib.gd_sock_setsockopt(c, level, name, ffi.NULL if value is None else value, length))
         end.options.append(option)
+        if level == SOL_SOCKET and name in _sockopt.TIMEOUTS:
+            end.timeouts = _sockopt.timeouts(c)
         if end.k is not None:
             end.k.setsockopt(*args)
 

@@ -1,6 +1,7 @@
 """The argument forms of setsockopt and getsockopt; the options themselves are the engine's (core/sock/option.c).
 
-Called by _raw.py; calls nothing. Values travel as the bytes that Linux's setsockopt(2) would see.
+Called by _raw.py; calls the engine for what the socket class has to know of them. Values travel as the bytes that
+Linux's setsockopt(2) would see.
 """
 
 from __future__ import annotations
@@ -9,7 +10,12 @@ from operator import index
 from struct import Struct
 from typing import Any
 
+from greendpdk._errors import check
+from greendpdk._native import ffi, lib
+
 TELL_TIMES = (11, 24)  # TCP_INFO, TCP_TIMESTAMP
+TIMEOUTS = (20, 21)  # SO_RCVTIMEO, SO_SNDTIMEO
+_TIMEVAL = Struct("@ll")
 _INT = Struct("i")
 _BUFLEN_MAX = 1024  # Modules/socketmodule.c: sock_getsockopt
 
@@ -46,3 +52,14 @@ def room(buflen: int) -> int:
 def decode(blob: bytes, buflen: int) -> int | bytes:
     """Make the answer of getsockopt: an int without buflen, else the bytes."""
     return blob if buflen else int.from_bytes(blob[: _INT.size], "little", signed=True)
+
+
+def timeouts(c: Any) -> tuple[float, float] | None:
+    """Return SO_RCVTIMEO and SO_SNDTIMEO in seconds, 0: for ever; None if that is what both say."""
+    found = []
+    for name in TIMEOUTS:
+        value, size = ffi.new("char[]", _TIMEVAL.size), ffi.new("uint32_t *", _TIMEVAL.size)
+        check(lib.gd_sock_getsockopt(c, 1, name, value, size))
+        seconds, us = _TIMEVAL.unpack(ffi.buffer(value))
+        found.append(seconds + us / 1e6)
+    return (found[0], found[1]) if any(found) else None

@@ -28,7 +28,7 @@ from gevent.timeout import Timeout
 
 from greendpdk._blocking import BlockingSocket, kernel_socket
 from greendpdk._endpoint import get_ident
-from greendpdk._errors import check
+from greendpdk._errors import check, error
 from greendpdk._making import raw_for, refuse_foreign_thread
 from greendpdk._raw import RawSocket
 from greendpdk._transfer import bad_fd
@@ -149,13 +149,22 @@ class socket(BlockingSocket):
         """Try, wait, try again; gevent's own would take EISCONN of the first try for success."""
         result: Any = raw.connect_ex(address)
         if result in _GOES_ON and self.timeout != 0.0:
-            with Timeout._start_new_or_dummy(self.timeout, timeout_error("timed out")):
+            limit, late = self._connect_limit(raw)
+            with Timeout._start_new_or_dummy(limit, late):
                 while result in _GOES_ON:
                     self._wait(self._write_event)
                     result = raw.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR) or raw.connect_ex(address)
             if result == errno.EISCONN:
                 return
         check(-result)
+
+    def _connect_limit(self, raw: RawSocket) -> tuple[Any, OSError]:
+        """Return how long to wait, and what to raise then: SO_SNDTIMEO bounds a blocking connect too (socket(7))."""
+        own: Any = self.timeout
+        limits = raw.end.timeouts
+        if own is None and limits is not None and limits[True]:
+            return limits[True], error(errno.EINPROGRESS)
+        return own, timeout_error("timed out")
 
     def accept(self) -> tuple[socket, Any]:
         raw = self._sock

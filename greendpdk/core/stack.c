@@ -87,6 +87,7 @@ int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack *
     stack->config = *config;
     stack->now = now;
     stack->generation = 1;
+    stack->cpu = -1;
     set_defaults(&stack->config);
     set_keys(stack);
     gd_wheel_init(&stack->wheel, now);

@@ -27,6 +27,7 @@ struct gd_stack {
     uint32_t calls; /* live calls since the last poll (port/live.c) */
     uint64_t frames; /* received in all */
     struct gd_capture *capture; /* net/capture.c; NULL: nobody watches */
+    int cpu;         /* that received the last of them; -1: none has, or nobody says (port/live.c) */
 
     struct gd_netif *netifs[GD_NETIFS]; /* [0] is the loopback; NULL: that slot is free */
     int netif_end;                      /* no slot from here on is in use: loops end here */

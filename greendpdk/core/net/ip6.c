@@ -98,6 +98,8 @@ uint32_t gd_ip6_label(struct gd_stack *stack, struct gd_dst *dst, const struct g
     uint32_t ports = has_ports ? gd_get32(l4) : 0;
     uint8_t key[37];
 
+    if (dst->no_label)
+        return 0;
     if (dst->label != 0 && dst->label_ports == ports)
         return dst->label;
     memcpy(key, fields->src->b, 16);

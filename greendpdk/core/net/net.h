@@ -77,6 +77,7 @@ struct gd_dst {
     uint32_t label, label_ports; /* IPv6: the flow label, and the ports that it was made for; 0: none yet */
     int only;      /* by that interface alone (SO_BINDTODEVICE); 0: as the routes say. Stays when it is found anew */
     bool direct;   /* to neighbours alone, by no router (SO_DONTROUTE). Stays too */
+    bool no_label; /* IPv6 without a flow label (IPV6_AUTOFLOWLABEL off). Stays too */
 };
 
 struct gd_pmtu {

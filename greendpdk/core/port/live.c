@@ -1,9 +1,11 @@
 /* The loop with the real clock: the one place that asks the time. Called by loop.py and socket.py; calls stack.c and
  * sock/.
  */
+#define _GNU_SOURCE /* sched_getcpu */
 #include "../stack.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -40,6 +42,8 @@ int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int 
     }
     *next_in_ns = next == GD_NEVER ? INT64_MAX : (int64_t)(next - now);
     *frames = (uint32_t)(stack->frames - received);
+    if (*frames > 0)
+        stack->cpu = sched_getcpu();
     return count;
 }
 

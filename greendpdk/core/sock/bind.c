@@ -152,12 +152,28 @@ static uint32_t first_port(struct gd_sock *sock, const struct gd_endpoint *remot
            gd_random_below(&sock->stack->random, 512);
 }
 
+/* IP_LOCAL_PORT_RANGE: each of its ends counts where it lies within the stack's range (Linux's inet_sk_get_local_port_range). */
+static void narrow(const struct gd_options *options, uint32_t *low, uint32_t *count)
+{
+    uint32_t end = *low + *count - 1, first = *low;
+
+    if (options->port_low >= first && options->port_low <= end)
+        *low = options->port_low;
+    if (options->port_high >= first && options->port_high <= end)
+        end = options->port_high;
+    if (*low > end)
+        *low = first;
+    *count = end - *low + 1;
+}
+
 static int hold_ephemeral(struct gd_sock *sock, const struct gd_endpoint *remote)
 {
     uint32_t offset = first_port(sock, remote);
+    uint32_t low = GD_PORT_FIRST, count = GD_PORT_COUNT;
 
-    for (uint32_t i = 0; i < GD_PORT_COUNT; i++) {
-        uint16_t port = (uint16_t)(GD_PORT_FIRST + (offset + i) % GD_PORT_COUNT);
+    narrow(&sock->options, &low, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t port = (uint16_t)(low + (offset + i) % count);
 
         if (usable(sock, port, remote))
             return hold(sock, port);
@@ -180,7 +196,7 @@ int gd_bind_implicit(struct gd_sock *sock, const struct gd_endpoint *remote)
 
 static bool may_bind(struct gd_sock *sock, const struct gd_addr *addr)
 {
-    if (gd_addr_is_any(addr) || gd_ip_local(sock->stack, addr) != NULL)
+    if (gd_addr_is_any(addr) || gd_ip_local(sock->stack, addr) != NULL || sock->options.freebind)
         return true;
     return sock->type == SOCK_DGRAM && (gd_addr_is_multicast(addr) || gd_ip4_any_broadcast(sock->stack, addr));
 }
@@ -200,6 +216,10 @@ int gd_bind(struct gd_sock *sock, const struct gd_endpoint *local)
     /* A group is the same by whatever interface it comes. */
     sock->flow.local.addr = gd_addr_is_multicast(&local->addr) ? gd_addr_on(&local->addr, 0) : local->addr;
     /* Linux counts a port of the kernel's choosing as bound as well: connect does not share it. */
+    if (local->port == 0 && sock->options.bind_no_port) { /* connect, listen or the first datagram take one */
+        sock->bound_addr = !gd_addr_is_any(&local->addr);
+        return 0;
+    }
     rc = local->port != 0 ? hold(sock, local->port) : hold_ephemeral(sock, NULL);
     if (rc != 0)
         return rc;

@@ -25,6 +25,7 @@ int gd_udp_new(struct gd_stack *stack, int domain, struct gd_sock **out)
         return -ENOMEM;
     gd_sock_init(&udp->sock, stack, domain, SOCK_DGRAM);
     udp->sock.flow.proto = IPPROTO_UDP;
+    udp->sock.options.sndbuf = udp->sock.options.rcvbuf = GD_UDP_BUFFER;
     gd_timer_init(&udp->retry, retry);
     for (int i = 0; i < 2; i++)
         udp->multicast[i] = (struct gd_multicast){.ttl = 1, .loop = true, .all = true}; /* RFC 1112 6.1; Linux */

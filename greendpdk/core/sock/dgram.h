@@ -29,6 +29,7 @@ struct gd_aim {
     bool direct;           /* by no router */
 };
 
+#define GD_UDP_BUFFER 212992u /* Linux's net.core.rmem_default and wmem_default */
 #define GD_MEMBERSHIPS 20 /* Linux's igmp_max_memberships */
 
 /* What a filter lists. */

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#define RCVBUF_DEFAULT 212992u /* Linux's net.core.rmem_default */
-
 static bool checksum_ok(const struct gd_packet *packet, const struct gd_udp_header *header)
 {
     uint64_t sum;
@@ -51,7 +49,7 @@ static bool write_parts(struct gd_udp *udp, uint32_t at, const struct gd_gather 
 static bool enqueue(struct gd_udp *udp, const struct gd_udp_datagram *datagram)
 {
     struct gd_chunk_pool *pool = &udp->sock.stack->pool;
-    uint32_t limit = udp->sock.options.rcvbuf ? udp->sock.options.rcvbuf : RCVBUF_DEFAULT;
+    uint32_t limit = udp->sock.options.rcvbuf;
     uint32_t at = udp->queue.len, len = datagram->data.len, whole = (uint32_t)sizeof(struct gd_record) + len;
     struct gd_record record = {datagram->remote, (uint16_t)len, udp->dropped,
                                {datagram->local.addr, udp->sock.stack->now, datagram->netif->index, datagram->ttl,

@@ -18,8 +18,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define LIMIT_DEFAULT 212992u /* Linux's net.core.rmem_default */
-
 /* What stands before a quote. */
 struct entry {
     struct sock_extended_err what;
@@ -47,7 +45,7 @@ void gd_errors_clear(struct gd_sock *sock)
 static bool write_entry(struct gd_sock *sock, const struct entry *entry, const void *quote)
 {
     struct gd_chunk_pool *pool = &sock->stack->pool;
-    uint32_t limit = sock->options.rcvbuf ? sock->options.rcvbuf : LIMIT_DEFAULT;
+    uint32_t limit = sock->options.rcvbuf;
     uint32_t at = sock->errors.len, whole = (uint32_t)sizeof *entry + entry->len;
 
     if (at >= limit || whole > limit - at)

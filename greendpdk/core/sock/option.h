@@ -24,6 +24,7 @@ struct gd_option {
 #define GD_AT(field) .at = offsetof(struct gd_options, field)
 
 /* option.c: plain fields of gd_options, at option->at: a bool, a uint32_t between min and max. */
+uint32_t *gd_option_number(struct gd_sock *sock, const struct gd_option *option); /* that field */
 int gd_option_set_flag(struct gd_sock *sock, const struct gd_option *option, int value);
 int gd_option_get_flag(struct gd_sock *sock, const struct gd_option *option);
 int gd_option_set_number(struct gd_sock *sock, const struct gd_option *option, int value);
@@ -32,6 +33,7 @@ int gd_option_get_number(struct gd_sock *sock, const struct gd_option *option);
 int gd_option_put(void *value, uint32_t *len, const void *from, uint32_t size);
 
 /* The tables of the other levels; *count gets the number of rows. */
+const struct gd_option *gd_option_socket(size_t *count); /* option_socket.c: SOL_SOCKET, but for control.c's and device.c's */
 const struct gd_option *gd_option_tcp(size_t *count); /* option_tcp.c: IPPROTO_TCP */
 const struct gd_option *gd_option_ip(size_t *count);  /* option_ip.c: IPPROTO_IP, IPPROTO_IPV6 */
 const struct gd_option *gd_option_udp(size_t *count); /* dgram_cork.c: IPPROTO_UDP */

@@ -43,6 +43,7 @@ void gd_sock_init(struct gd_sock *sock, struct gd_stack *stack, int domain, int 
     sock->options.keepidle_s = 7200; /* RFC 9293 3.8.4; the others are Linux's */
     sock->options.keepintvl_s = 75;
     sock->options.keepcnt = 9;
+    sock->options.max_pacing = UINT64_MAX;
     gd_list_init(&sock->ready_link);
     gd_list_init(&sock->holder_link);
     gd_list_append(&stack->socks, &sock->all_link);

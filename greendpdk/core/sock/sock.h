@@ -69,6 +69,13 @@ struct gd_options {
     bool dontroute;          /* SO_DONTROUTE */
     bool no_check;           /* SO_NO_CHECK: datagrams of IPv4 go without a checksum */
     uint64_t rcvtimeo_us, sndtimeo_us; /* kept for who can wait; 0: for ever */
+    uint64_t max_pacing;     /* SO_MAX_PACING_RATE: bytes a second; UINT64_MAX: no limit */
+    int busy_poll_us;        /* kept: the device is polled anyway */
+    uint16_t port_low, port_high; /* IP_LOCAL_PORT_RANGE; 0: the stack's own bound */
+    bool freebind, bind_no_port;  /* IP_FREEBIND, IP_BIND_ADDRESS_NO_PORT */
+    bool no_label;           /* IPV6_AUTOFLOWLABEL is off */
+    bool no_loop[2], not_all[2]; /* a stream's IP_MULTICAST_LOOP, IP_MULTICAST_ALL: kept, as Linux keeps them */
+    uint8_t min_ttl, min_hops;    /* IP_MINTTL, IPV6_MINHOPCOUNT (RFC 5082); 0: any */
 };
 
 struct gd_sock {

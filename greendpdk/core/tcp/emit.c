@@ -106,6 +106,12 @@ static uint32_t text_room(const struct gd_tcb *tcb, const struct gd_out *out)
     return tcb->path_mtu != 0 && tcb->path_mtu - ip < out->room ? tcb->path_mtu - ip : out->room;
 }
 
+/* IP_MTU_DISCOVER on a stream: Linux's ip_dont_fragment. */
+static bool sets_df(const struct gd_options *options)
+{
+    return options->pmtudisc[0] == IP_PMTUDISC_DO || options->pmtudisc[0] == IP_PMTUDISC_WANT;
+}
+
 int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, uint64_t now)
 {
     struct gd_stack *stack = tcb->sock.stack;
@@ -115,7 +121,7 @@ int gd_tcp_emit(struct gd_tcb *tcb, uint32_t seq, uint32_t len, uint8_t flags, u
                                   .proto = IPPROTO_TCP,
                                   .ttl = gd_options_ttl(&tcb->sock.options, &tcb->sock.flow.remote.addr),
                                   .tos = gd_options_tos(&tcb->sock.options, &tcb->sock.flow.remote.addr),
-                                  .df = true};
+                                  .df = sets_df(&tcb->sock.options)};
     struct gd_out out;
     uint32_t at;
     int rc = gd_ip_begin(stack, &tcb->sock.dst, &fields, &out);

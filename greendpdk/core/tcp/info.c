@@ -188,7 +188,7 @@ void gd_tcp_info(const struct gd_tcb *tcb, struct gd_tcp_info *info)
 
     memset(info, 0, sizeof(*info));
     info->state = gd_tcp_state_number(tcb->state);
-    info->pacing_rate = tcb->rate.pace != 0 ? tcb->rate.pace : UINT64_MAX;
+    info->pacing_rate = gd_rate_pace(tcb) != 0 ? gd_rate_pace(tcb) : UINT64_MAX;
     info->max_pacing_rate = UINT64_MAX;
     info->reordering = DUPTHRESH;
     info->snd_cwnd = tcb->cwnd != 0 ? segments(tcb, tcb->cwnd) : 10; /* the initial one (RFC 6928) */

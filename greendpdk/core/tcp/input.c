@@ -161,6 +161,12 @@ static void tcb_input(struct gd_tcb *tcb, struct gd_segment *segment, uint64_t n
     gd_tcp_syn_sent(tcb, segment, now);
 }
 
+/* RFC 5082: from further away than it listens. */
+static bool is_too_far(const struct gd_sock *sock, const struct gd_packet *packet)
+{
+    return packet->ttl < (gd_addr_is_v4(&packet->src) ? sock->options.min_ttl : sock->options.min_hops);
+}
+
 /* No flow has this 4-tuple: a listener, or nobody. */
 static void no_flow(struct gd_stack *stack, struct gd_segment *segment, uint32_t iss_above, uint64_t now)
 {
@@ -168,6 +174,10 @@ static void no_flow(struct gd_stack *stack, struct gd_segment *segment, uint32_t
     struct gd_endpoint remote = {segment->packet->src, segment->header.source};
     struct gd_sock *sock = gd_bound_find(stack, IPPROTO_TCP, &local, &remote, segment->packet->netif->index);
 
+    if (sock != NULL && is_too_far(sock, segment->packet)) {
+        gd_count(&stack->stats, GD_STAT_tcp_drop_far);
+        return;
+    }
     if (sock != NULL) {
         gd_tcp_listener_input(gd_tcb(sock), segment, iss_above, now);
         return;
@@ -189,6 +199,8 @@ static void dispatch(struct gd_stack *stack, struct gd_flow *flow, struct gd_seg
 {
     if (flow == NULL || !hears(flow, segment->packet)) {
         no_flow(stack, segment, 0, now);
+    } else if (flow->kind == GD_FLOW_SOCK && is_too_far(GD_ENTRY(flow, struct gd_sock, flow), segment->packet)) {
+        gd_count(&stack->stats, GD_STAT_tcp_drop_far);
     } else if (flow->kind == GD_FLOW_SOCK) {
         tcb_input(gd_tcb(GD_ENTRY(flow, struct gd_sock, flow)), segment, now);
     } else if (flow->kind == GD_FLOW_REQUEST) {

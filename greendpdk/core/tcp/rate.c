@@ -7,10 +7,20 @@
 
 #define QUANTUM GD_MS /* the wheel's tick, and what Linux's sk_pacing_shift of 10 gives */
 
+uint64_t gd_rate_pace(const struct gd_tcb *tcb)
+{
+    uint64_t most = tcb->sock.options.max_pacing;
+
+    if (most == UINT64_MAX || most == 0) /* 0: Linux does not pace either */
+        return tcb->rate.pace;
+    return tcb->rate.pace != 0 && tcb->rate.pace < most ? tcb->rate.pace : most;
+}
+
 void gd_rate_sent(struct gd_tcb *tcb, struct gd_sent *sent, uint64_t now)
 {
     struct gd_rate *rate = &tcb->rate;
     uint32_t len = sent->end - sent->seq;
+    uint64_t pace = gd_rate_pace(tcb);
 
     if (tcb->flight.pipe <= len) /* nothing else is out: a sample begins here */
         rate->first_at = rate->delivered_at = now;
@@ -18,11 +28,11 @@ void gd_rate_sent(struct gd_tcb *tcb, struct gd_sent *sent, uint64_t now)
     sent->delivered_at = rate->delivered_at;
     sent->delivered = rate->delivered;
     sent->limited = rate->limited != 0;
-    if (rate->pace == 0)
+    if (pace == 0)
         return;
     if (rate->pace_at + QUANTUM < now)
         rate->pace_at = now - QUANTUM;
-    rate->pace_at += len * GD_S / rate->pace;
+    rate->pace_at += len * GD_S / pace;
 }
 
 void gd_rate_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struct gd_acked *acked, uint64_t now)
@@ -66,7 +76,7 @@ double gd_rate_sample(const struct gd_tcb *tcb, const struct gd_acked *acked)
 
 bool gd_rate_holds(struct gd_tcb *tcb, uint64_t now)
 {
-    if (tcb->rate.pace == 0 || tcb->rate.pace_at <= now + QUANTUM)
+    if (gd_rate_pace(tcb) == 0 || tcb->rate.pace_at <= now + QUANTUM)
         return false;
     gd_tcp_timer_set(tcb, GD_T_PACE, tcb->rate.pace_at);
     return true;

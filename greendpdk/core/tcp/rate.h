@@ -37,6 +37,8 @@ void gd_rate_delivered(struct gd_tcb *tcb, const struct gd_sent *sent, struct gd
 void gd_rate_idle(struct gd_tcb *tcb);
 /* Bytes a second by this ACK; 0: it gives no sample. */
 double gd_rate_sample(const struct gd_tcb *tcb, const struct gd_acked *acked);
+/* What it is paced at: as the model says, and no faster than SO_MAX_PACING_RATE; 0: it is not. */
+uint64_t gd_rate_pace(const struct gd_tcb *tcb);
 /* True: the next segment has to wait, and a timer is set for it. */
 bool gd_rate_holds(struct gd_tcb *tcb, uint64_t now);
 #endif

@@ -13,6 +13,8 @@ void gd_tcp_request_init(struct gd_request *request, struct gd_tcb *listener, co
 {
     *request = (struct gd_request){.listener = listener, .irs = segment->seq, .options = segment->header.options};
     request->dst.only = listener->sock.options.device;
+    request->dst.direct = listener->sock.options.dontroute;
+    request->dst.no_label = listener->sock.options.no_label;
     request->flow.kind = GD_FLOW_REQUEST;
     request->flow.proto = IPPROTO_TCP;
     request->flow.local = (struct gd_endpoint){segment->packet->dst, segment->header.destination};
