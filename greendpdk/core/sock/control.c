@@ -5,7 +5,6 @@
  *
  * A buffer comes from the application, aligned to nothing: everything in it is copied.
  */
-#define _GNU_SOURCE /* struct in6_pktinfo, SCM_CREDENTIALS */
 #include "control.h"
 #include "../stack.h"
 
@@ -14,6 +13,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+
+/* struct in6_pktinfo and SCM_CREDENTIALS, which glibc has under _GNU_SOURCE only. */
+struct info6 {
+    struct in6_addr addr;
+    int ifindex;
+};
+#define CREDENTIALS 2
 
 #define HEADER ((uint32_t)sizeof(struct cmsghdr))
 #define STAMP_NEW 63 /* SO_TIMESTAMP_NEW of <asm-generic/socket.h> */
@@ -112,10 +118,10 @@ static void put_ip4(struct gd_control *control, struct gd_sock *sock, const stru
 
 static void put_info6(struct gd_control *control, const struct gd_sock *sock, const struct gd_facts *facts)
 {
-    struct in6_pktinfo info = {.ipi6_ifindex = (unsigned)gd_ifindex_shown(sock->stack, facts->ifindex)};
+    struct info6 info = {.ifindex = gd_ifindex_shown(sock->stack, facts->ifindex)};
     struct gd_addr to = gd_addr_on(&facts->to, 0);
 
-    memcpy(&info.ipi6_addr, to.b, sizeof info.ipi6_addr);
+    memcpy(&info.addr, to.b, sizeof info.addr);
     gd_control_put(control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 }
 
@@ -165,7 +171,7 @@ static int parse_socket(int type, uint32_t len)
 {
     switch (type) {
     case SCM_RIGHTS:
-    case SCM_CREDENTIALS:
+    case CREDENTIALS:
         return 0;
     case SO_MARK:
         return len == sizeof(uint32_t) ? -EPERM : -EINVAL;
@@ -220,15 +226,15 @@ static int parse_ip4(struct gd_sock *sock, int type, const uint8_t *data, uint32
 static int parse_info6(struct gd_sock *sock, const uint8_t *data, uint32_t len, bool v4, struct gd_wishes *out)
 {
     const struct gd_netif *netif = NULL;
-    struct in6_pktinfo info;
+    struct info6 info;
     struct gd_addr source;
 
     if (len < sizeof info)
         return -EINVAL;
     memcpy(&info, data, sizeof info);
-    memcpy(source.b, &info.ipi6_addr, sizeof source.b);
-    if (info.ipi6_ifindex != 0) {
-        netif = gd_netif_shown(sock->stack, (int)info.ipi6_ifindex);
+    memcpy(source.b, &info.addr, sizeof source.b);
+    if (info.ifindex != 0) {
+        netif = gd_netif_shown(sock->stack, info.ifindex);
         if (!netif)
             return -ENODEV;
         if (sock->options.device != 0 && sock->options.device != netif->index)
