@@ -219,3 +219,26 @@ def test_neighbours_of_the_other_device_are_not_asked(second: Second) -> None:
     (question,) = second.take()
     assert question[14:] == arp(1, US2, FAR, OUR_OTHER_MAC)
     assert host.take() == []
+
+
+def test_socket_of_a_device_without_an_address_asks_everybody_from_nowhere(second: Second) -> None:
+    host, sock = second.host, Socket(second.host)
+    assert host.lib.gd_stack_del_address(host.stack, second.index, mapped(US2)) == 0
+    assert sock.setsockopt(SOL, 6, 1) == 0  # SO_BROADCAST
+    assert to_device(sock, b"test1") == 0
+    assert sock.bind(port=68) == 0
+    assert sock.sendto(b"any server?", "255.255.255.255", 67) == 11
+    host.poll()
+    (frame,) = second.take()
+    packet = parse_ip(frame)
+    assert (frame[:6], packet.src, packet.dst) == (b"\xff" * 6, "0.0.0.0", "255.255.255.255")
+    assert sock.sendto(b"x", "10.0.1.255", 67) == -errno.ENETUNREACH
+
+
+def test_who_has_no_address_is_heard_when_he_asks_everybody(second: Second) -> None:
+    host, server = second.host, Socket(second.host)
+    assert server.bind(port=67) == 0
+    for to, heard in (("255.255.255.255", True), (US, False), ("10.0.0.255", False)):
+        frame = ether(ip4(udp(b"ask", 68, 67, "0.0.0.0", to), src="0.0.0.0", dst=to), to=b"\xff" * 6)
+        host.inject(frame)
+        assert server.recvfrom() == ((b"ask", "0.0.0.0", 68) if heard else -errno.EAGAIN)

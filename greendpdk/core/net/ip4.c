@@ -42,12 +42,18 @@ static bool is_switch(const struct gd_ip4 *ip)
     return gd_addr_is_any(&ip->src) && ip->proto == IPPROTO_IGMP && gd_addr_is_multicast(&ip->dst);
 }
 
+/* Who has no address yet asks everybody for one (RFC 1122 3.2.1.3 a); Linux's ip_route_input_slow. */
+static bool is_newcomer(const struct gd_ip4 *ip)
+{
+    return gd_addr_is_any(&ip->src) && gd_addr_u32(&ip->dst) == INADDR_BROADCAST;
+}
+
 /* RFC 1122 3.2.1.3: what may stand in the source field of a packet from a wire. */
 static bool source_is_sane(const struct gd_netif *netif, const struct gd_ip4 *ip)
 {
     const struct gd_addr *src = &ip->src;
 
-    if (netif->port->caps & GD_CAP_LOOPBACK || is_switch(ip))
+    if (netif->port->caps & GD_CAP_LOOPBACK || is_switch(ip) || is_newcomer(ip))
         return true;
     return src->b[12] != 0 && !gd_addr_is_loopback(src) && !gd_addr_is_multicast(src) &&
            !gd_ip4_broadcast(netif, src) && !gd_ip_local(netif->stack, src);

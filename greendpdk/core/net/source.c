@@ -202,7 +202,7 @@ static bool preferred(struct gd_stack *stack, const struct gd_addr *to, const st
 
 int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, int only, struct gd_addr *src)
 {
-    static const uint8_t localhost[4] = {127, 0, 0, 1};
+    static const uint8_t localhost[4] = {127, 0, 0, 1}, nobody[4];
     struct choice choice = {.to = to};
     const struct gd_addr *own;
     struct gd_netif *netif;
@@ -222,6 +222,10 @@ int gd_ip_source(struct gd_stack *stack, const struct gd_addr *to, int only, str
     if ((gd_addr_is_v4(to) || !choice.only_out) && preferred(stack, to, only ? netif : NULL, src))
         return 0;
     own = gd_addr_is_v4(to) ? source4(netif, &next_hop, gd_addr_eq(to, &next_hop)) : source6(stack, &choice);
+    if (!own && only && gd_addr_is_v4(to) && gd_addr_u32(to) == INADDR_BROADCAST) { /* as DHCP clients speak, on Linux */
+        *src = gd_addr_v4(nobody);
+        return 0;
+    }
     if (!own)
         return -ENETUNREACH;
     *src = *own;

@@ -98,7 +98,7 @@ int gd_udp_aim(struct gd_udp *udp, const struct gd_aim *aim)
         rc = gd_ip_source(sock->stack, &aim->to, aim->only, &udp->src);
     if (rc == 0 && named_source(udp, aim))
         udp->src = *named_source(udp, aim);
-    else if (rc == 0 && !gd_ip_local(sock->stack, &udp->src)) /* IP_MULTICAST_IF's, which nobody has looked at */
+    else if (rc == 0 && !gd_addr_is_any(&udp->src) && !gd_ip_local(sock->stack, &udp->src)) /* IP_MULTICAST_IF's */
         rc = -EINVAL;
     udp->aim = *aim;
     return rc;
