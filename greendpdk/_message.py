@@ -79,7 +79,10 @@ def _interface(messages: Iterable[tuple[int, int, Any]]) -> int:
 
 def _parts(buffers: Sequence[Any], writable: bool) -> tuple[Any, list[Any]]:
     """Point C at each buffer; the second result keeps them alive."""
-    held = [ffi.from_buffer(buffer, require_writable=writable) for buffer in buffers]
+    try:
+        held = [ffi.from_buffer(buffer, require_writable=writable) for buffer in buffers]
+    except (TypeError, BufferError):
+        raise TypeError(f"a {'read-write ' * writable}bytes-like object is required") from None
     parts = ffi.new("struct gd_iovec[]", len(held))
     for part, cdata in zip(parts, held, strict=True):
         part.base, part.len = cdata, len(cdata)
@@ -167,8 +170,9 @@ class RawMessages:
         control = pack_control(messages)
         message = ffi.new("struct gd_message *")
         to_kernel = c is None
-        if address is not None and self.end.type == _NAMED and c is not None:
+        if address is not None and c is not None:
             addr, port = parse(self.family, address, "sendmsg")
+        if address is not None and self.end.type == _NAMED and c is not None:  # Linux ignores it on a stream
             message.addr, message.port, message.named = addr, port, 1
             interface = _interface(messages)
             to_kernel = interface <= SCOPE_BASE and not self._is_ours(addr, port, interface)
