@@ -36,6 +36,7 @@ from greendpdk._watcher import READ, WRITE, StackWatcher
 
 _sock_slot = kernel_socket._sock
 _GOES_ON = (errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN)
+_ALONE = 3  # references to a raw socket in __del__: the slot, the local name, getrefcount's argument
 _TIMEOUT_MAX = 2**63 / 1e9  # CPython counts nanoseconds in 64 bits
 
 
@@ -244,6 +245,8 @@ class socket(BlockingSocket):
             return
         if raw.__class__ is not RawSocket or raw._closed:
             return
+        if sys.getrefcount(raw) > _ALONE:
+            return  # gevent's servers keep it, and drop what is round it
         warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         if get_ident() == raw.end.thread:
             self._read_event.close()

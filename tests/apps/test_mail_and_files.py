@@ -117,8 +117,10 @@ def test_paramiko(net: Namespace, tmp_path: Path, base: Path) -> None:
         UsePAM no
         Subsystem sftp internal-sftp -d {base}
     """)
-    Path("/run/sshd").mkdir(exist_ok=True)  # where sshd locks itself in; Debian's service makes it
-    with daemon(net, [skips.program("sshd"), "-D", "-e", "-f", str(base / "conf")], 2222):
+    # sshd locks itself into /run/sshd, which Debian's service makes; so it is made here, in a mount namespace.
+    argv = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /run && mkdir /run/sshd && exec \"$@\"", "sh",
+            skips.program("sshd"), "-D", "-e", "-f", str(base / "conf")]
+    with daemon(net, argv, 2222):
         host_key = (base / "host.pub").read_text().split()[1]
         seen, counters = App(net, tmp_path, "use_paramiko.py", KERNEL, "2222", "root", str(base / "user"),
                              host_key).join()

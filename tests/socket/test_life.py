@@ -242,3 +242,13 @@ def test_a_connection_leaves_nothing_behind(net, listener, request):
         server.close()
     after = len(stack.sockets), len(_fds._table), len(_fds._inodes), len(os.listdir("/proc/self/fd"))
     assert after == before
+
+
+def test_what_a_server_keeps_of_a_socket_outlives_the_socket(net):
+    listener = net.socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    address, kept = listener.getsockname(), listener._sock  # as gevent.server does
+    del listener
+    net.socket.create_connection(address).close()
+    kept.close()
