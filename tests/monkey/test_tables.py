@@ -3,13 +3,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 
 import pytest
 from run import run
 
 from greendpdk.monkey import _tables
 
-NAMES = [(module, source, name) for module, (source, names) in _tables.OURS.items() for name in names]
+NAMES = [
+    (module, source, name) for module, (source, names) in _tables.OURS.items() for name in names
+    if (module, name) != ("ssl", "wrap_socket") or sys.version_info < (3, 12)  # it has gone there
+]  # fmt: skip
 SWAPPED = [
     (module, theirs, source, ours)
     for module, (source, names) in _tables.GEVENT.items() for theirs, ours in names.items()
@@ -53,15 +57,19 @@ def test_after_patch_all_every_name_is_ours():
     run("""
         from greendpdk import monkey
         monkey.patch_all()
-        import importlib
+        import importlib, sys
         from greendpdk.monkey import _tables
         for module, (source, names) in _tables.OURS.items():
             for name in names:
+                if name == "wrap_socket" and sys.version_info >= (3, 12):
+                    continue
                 there = getattr(importlib.import_module(module), name)
                 assert there is getattr(importlib.import_module(source), name), (module, name)
                 assert monkey.get_original(module, name) is not there
         for module, (source, names) in _tables.GEVENT.items():
             for theirs, ours in names.items():
+                if theirs == "wrap_socket" and sys.version_info >= (3, 12):
+                    continue
                 there = getattr(importlib.import_module(module), theirs)
                 assert there is getattr(importlib.import_module(source), ours), (module, theirs)
     """)
