@@ -18,6 +18,7 @@ from greendpdk._errors import ConfigError
 
 MTU_MIN, MTU_MAX = 576, 65000  # RFC 791's least for every host; the most that an mbuf of 64 KiB holds
 ECN = ("answer", "ask", "off")
+SYN_COOKIES = ("full", "always", "off")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _PCI = re.compile(r"([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7](,.*)?")
 _VDEV = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(,.*)?")
@@ -38,6 +39,9 @@ class Settings:
     loopback: str
     poll: str
     ecn: str
+    syn_cookies: str
+    buffer_cap: int
+    buffer_max: int
     hugepages: bool
     memory: int
     lcore: int | None
@@ -57,6 +61,9 @@ _DEFAULTS = {
     "loopback": "kernel",
     "poll": "adaptive",
     "ecn": "answer",
+    "syn_cookies": "full",
+    "buffer_cap": "256",
+    "buffer_max": "64",
     "hugepages": "off",
     "memory": "128",
     "telemetry": "auto",
@@ -187,6 +194,9 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "loopback": _choice("kernel", "stack"),
     "poll": _choice("adaptive", "busy"),
     "ecn": _choice(*ECN),
+    "syn_cookies": _choice(*SYN_COOKIES),
+    "buffer_cap": _number(1, 1 << 20, "a number of megabytes"),
+    "buffer_max": _number(1, 512, "a number of megabytes"),  # a window is 30 bits, and twice this is shown
     "hugepages": _switch,
     "memory": _number(16, 1 << 20, "a number of megabytes"),
     "lcore": _lcore,

@@ -140,6 +140,9 @@ def _make(settings: _config.Settings) -> Stack:
     config = ffi.new("struct gd_config *")
     ffi.memmove(config.seed, os.urandom(len(config.seed)), len(config.seed))
     config.ecn = {"ask": lib.GD_ECN_ASK, "answer": lib.GD_ECN_ANSWER, "off": lib.GD_ECN_OFF}[settings.ecn]
+    cookies = {"full": lib.GD_COOKIES_WHEN_FULL, "always": lib.GD_COOKIES_ALWAYS, "off": lib.GD_COOKIES_NEVER}
+    config.syn_cookies = cookies[settings.syn_cookies]
+    config.buffer_cap, config.buffer_max = settings.buffer_cap << 20, settings.buffer_max << 20
     out = ffi.new("struct gd_stack **")
     check(lib.gd_stack_new(config, lib.gd_live_now(), out))
     stack = Stack(out[0], settings)

@@ -36,6 +36,9 @@ _SETTINGS = (
     ("poll", "adaptive|busy", "sleep when idle, or spin on a CPU for the least latency (default: adaptive)"),
     ("ecn", "answer|ask|off", "explicit congestion notification: agree to it, ask for it too, or neither (default: "
      "answer)"),
+    ("syn-cookies", "full|always|off", "SYN cookies: while a SYN queue is full, always, or never (default: full)"),
+    ("buffer-cap", "MB", "what all socket buffers may hold together (default: 256)"),
+    ("buffer-max", "MB", "the largest SO_SNDBUF and SO_RCVBUF (default: 64)"),
     ("hugepages", "off|on", "use hugepages (default: off)"),
     ("memory", "MB", "memory for DPDK (default: 128)"),
     ("lcore", "CPU", "the CPU that the thread is bound to (default: none, it keeps its affinity)"),

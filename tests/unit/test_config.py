@@ -17,7 +17,8 @@ ip, net = ipaddress.ip_interface, ipaddress.ip_network
 def test_defaults_are_net_tap_between_two_test_addresses() -> None:
     assert load({}) == Settings(
         vdev=("net_tap0",), pci=(), address=((ip("198.18.0.2/24"),),), gateway=((),), routes=(), mtu=None,
-        mac=None, dns=(), loopback="kernel", poll="adaptive", ecn="answer", hugepages=False, memory=128, lcore=None,
+        mac=None, dns=(), loopback="kernel", poll="adaptive", ecn="answer",
+        syn_cookies="full", buffer_cap=256, buffer_max=64, hugepages=False, memory=128, lcore=None,
         eal_args=(), telemetry="auto", tap_address=((ip("198.18.0.1/24"),),))  # fmt: skip
 
 
@@ -49,6 +50,9 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("poll", "busy", "busy"),
     ("telemetry", "off", "off"),
     ("ecn", "ask", "ask"),
+    ("syn_cookies", "always", "always"),
+    ("buffer_cap", "1024", 1024),
+    ("buffer_max", 512, 512),
     ("hugepages", "on", True),
     ("hugepages", False, False),
     ("memory", "64", 64),
@@ -168,6 +172,9 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"loopback": "both"}, "loopback", "kernel, stack"),
     ({"poll": "lazy"}, "poll", "adaptive, busy"),
     ({"ecn": "1"}, "ecn", "answer, ask, off"),
+    ({"syn_cookies": "on"}, "syn_cookies", "full, always, off"),
+    ({"buffer_cap": 0}, "buffer_cap", "from 1 to 1048576"),
+    ({"buffer_max": "513"}, "buffer_max", "from 1 to 512"),
     ({"telemetry": "1"}, "telemetry", "auto, on, off"),
     ({"hugepages": "yes"}, "hugepages", "off, on"),
     ({"memory": "1"}, "memory", "from 16 to"),
