@@ -285,6 +285,13 @@ struct gd_port *gd_shaper_new(struct gd_port *inner);
 /* What frames suffer from now on, on their way out or in (copied). Those under way have met their fate. */
 void gd_shaper_fault(struct gd_port *shaper, int out, const struct gd_fault *fault);
 void gd_shaper_down(struct gd_port *shaper, int out, int down); /* a partition, that way */
+struct gd_shaped { /* packets that came to one way of a shaper since it was made; ARP and its like are not counted */
+    uint64_t frames, lost, late, twice, damaged; /* late: held longer than the others, by the chance `reorder` */
+};
+void gd_shaper_shaped(struct gd_port *shaper, int out, struct gd_shaped *shaped);
+/* The MTU of an interface whose port is a shaper; 0: the inner port's again. Longer frames that come in are lost.
+ * 0, -ENODEV (no such interface, or no shaper), -EINVAL (below 576, or above the inner port's). */
+int gd_shaper_mtu(struct gd_stack *stack, int ifindex, uint32_t mtu);
 void gd_port_close(struct gd_port *port);
 void gd_port_mac(struct gd_port *port, uint8_t *six);
 uint32_t gd_port_mtu(struct gd_port *port);

@@ -182,3 +182,73 @@ def test_all_connections_can_be_reset_as_by_the_peer() -> None:
         for end in (client, server):
             with pytest.raises(ConnectionResetError):
                 end.recv(1)
+
+
+def shaped_counts(shaped: Shaped, out: int) -> dict[str, int]:
+    found = ffi.new("struct gd_shaped *")
+    lib.gd_shaper_shaped(shaped.shaper, out, found)
+    return {name: int(getattr(found, name)) for name in ("frames", "lost", "late", "twice", "damaged")}
+
+
+def test_what_became_of_packets_is_counted_each_way(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    assert shaped_counts(shaped, 1) == {"frames": 1, "lost": 0, "late": 0, "twice": 0, "damaged": 0}  # and no ARP
+    shaped.fault(1, duplicate=1.0, reorder=1.0, reorder_ns=MS)
+    a.sendto(b"x", ("10.0.0.2", 9))
+    lib.gd_shaper_down(shaped.shaper, 0, 1)
+    b.sendto(b"y", ("10.0.0.1", 9))
+    shaped.advance(2 * MS)
+    assert shaped_counts(shaped, 1) == {"frames": 2, "lost": 0, "late": 1, "twice": 1, "damaged": 0}
+    assert shaped_counts(shaped, 0) == {"frames": 1, "lost": 1, "late": 0, "twice": 0, "damaged": 0}
+
+
+def test_a_neighbour_is_found_whatever_is_lost_but_for_a_partition(shaped: Shaped) -> None:
+    for out in (0, 1):
+        shaped.fault(out, loss=1.0)
+    a = shaped.a.socket(socket.SOCK_DGRAM)
+    a.sendto(b"x", ("10.0.0.2", 9))
+    shaped.advance(MS)
+    assert shaped_counts(shaped, 1)["lost"] == 1  # it has left: its neighbour was known
+    before = shaped.b.counters()["arp_in"]
+    lib.gd_shaper_down(shaped.shaper, 1, 1)
+    a.sendto(b"x", ("10.0.0.9", 9))
+    shaped.advance(MS)
+    assert shaped.b.counters()["arp_in"] == before
+
+
+def test_a_delay_that_is_over_holds_nobody_up(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    shaped.fault(1, delay_ns=S)
+    a.sendto(b"late", ("10.0.0.2", 9))
+    shaped.advance(0)
+    shaped.fault(1)
+    a.sendto(b"early", ("10.0.0.2", 9))
+    shaped.advance(MS)
+    assert b.recvfrom(10)[0] == b"early"
+    shaped.advance(S)
+    assert b.recvfrom(10)[0] == b"late"
+
+
+def test_mtu_can_be_lowered_and_given_back(shaped: Shaped) -> None:
+    def set_mtu(mtu: int, ifindex: int = shaped.a.ifindex, host: Host = shaped.a) -> int:
+        return int(lib.gd_shaper_mtu(host.c, ifindex, mtu))
+
+    listener, before = shaped.b.listener(), shaped.a.connect(("10.0.0.2", 80))
+    shaped.advance(MS)
+    assert set_mtu(1280) == 0
+    connections = [before, shaped.a.connect(("10.0.0.2", 80))]
+    shaped.advance(MS)
+    for client in connections:
+        server = listener.accept()
+        client.send(bytes(50_000))
+        shaped.advance(MS)
+        assert server.unread == 50_000
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == 1280 - 40 - 12
+    a = shaped.a.socket(socket.SOCK_DGRAM)
+    a.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER, IP_PMTUDISC_DO
+    with pytest.raises(OSError, match="Message too long"):
+        a.sendto(bytes(1280 - 28 + 1), ("10.0.0.2", 9))
+    assert set_mtu(0) == 0
+    a.sendto(bytes(1500 - 28), ("10.0.0.2", 9))
+    assert (set_mtu(575), set_mtu(1501), set_mtu(1280, 9), set_mtu(1280, shaped.b.ifindex, shaped.b)) == (
+        -errno.EINVAL, -errno.EINVAL, -errno.ENODEV, -errno.ENODEV)  # fmt: skip

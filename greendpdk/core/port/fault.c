@@ -86,6 +86,7 @@ struct gd_fate gd_faults_draw(struct gd_faults *faults, const uint8_t *frame, ui
         fate.due += gd_random_next(&faults->random) % fault->jitter_ns;
     if (happens(faults, fault->reorder)) {
         fate.due += fault->reorder_ns;
+        fate.late = true;
     } else {
         /* Jitter alone does not reorder: a queue on the way, not several ways. */
         fate.due = fate.due > faults->in_order ? fate.due : faults->in_order;

@@ -23,7 +23,7 @@ struct gd_faults {
 };
 
 struct gd_fate {
-    bool lost, twice;
+    bool lost, late, twice; /* late: held longer than those around it */
     uint64_t due;        /* when it arrives */
     uint32_t flip_at;    /* byte to change, if flip is not 0 */
     uint8_t flip;

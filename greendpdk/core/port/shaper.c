@@ -1,13 +1,18 @@
 /* A port between the stack and another port that does to frames what a bad wire does, each way by faults of its own:
  * what netem is to Linux. Called through port.h by net/ether.c, and by greendpdk.testing through api.cdef.h; calls
- * port/fault.c, lane.c and the inner port.
+ * port/fault.c, lane.c, the inner port and, when its MTU is set, net/config.c.
  *
  *      stack ── tx ──► faults out ──► lane by time due ──► inner tx ──► wire
  *      stack ◄── rx ◄── lane by time due ◄── faults in ◄── inner rx ◄── wire
  *
  * Frames are copied, so that no buffer of the inner port waits here. It is for tests: without one the stack is on its
  * port as ever. Checksums are made and looked at in software, as damage must show.
+ *
+ * What keeps a link going (ARP, neighbour discovery, group reports) suffers nothing but a partition. It comes when
+ * neighbours' timers say so, and would take draws from the packets that a test is about: then a seed repeats nothing.
  */
+#include "../stack.h"
+#include "../util/bytes.h"
 #include "fault.h"
 #include "lane.h"
 #include "port.h"
@@ -17,6 +22,11 @@
 #include <string.h>
 
 #define ETHER_LEN 14u
+#define ETHER_IP4 0x0800u
+#define ETHER_IP6 0x86ddu
+#define IP4_LEN 20u
+#define IP6_LEN 40u
+#define MTU_MIN 576u /* RFC 791: every host takes so much */
 #define BURSTS 8 /* of the inner port's in one rx: what has come is aged from now, not from when it is asked for */
 
 struct held {
@@ -28,12 +38,14 @@ struct held {
 struct way {
     struct gd_faults faults;
     struct gd_lane lane;
+    struct gd_shaped shaped;
     bool down;
 };
 
 struct shaper {
     struct gd_port port;   /* first: ops get a pointer to it */
     struct gd_port *inner; /* owned */
+    uint32_t room;         /* bytes of a frame: the inner port's MTU, whatever ours was set to */
     struct way in, out;
     struct held *free_frames;
 };
@@ -53,7 +65,7 @@ static void held_free(struct shaper *shaper, struct held *held)
 static struct held *held_new(struct shaper *shaper)
 {
     struct held *held = shaper->free_frames;
-    uint32_t room = shaper->port.mtu + ETHER_LEN;
+    uint32_t room = shaper->room;
 
     if (held)
         shaper->free_frames = held->next_free;
@@ -77,18 +89,60 @@ static struct held *held_copy(struct shaper *shaper, const struct gd_frame *fram
     return held;
 }
 
+/* MLD (RFC 3810) and neighbour discovery (RFC 4861); reports of groups stand behind a hop-by-hop header of 8 bytes. */
+static bool keeps_ip6_link(const uint8_t *ip, uint32_t len)
+{
+    const uint8_t *icmp = ip + IP6_LEN;
+    uint8_t next;
+
+    if (len < IP6_LEN + 9)
+        return false;
+    next = ip[6];
+    if (next == 0) {
+        next = icmp[0];
+        icmp += 8;
+    }
+    return next == 58 && ((icmp[0] >= 130 && icmp[0] <= 137) || icmp[0] == 143);
+}
+
+static bool keeps_link(const uint8_t *frame, uint32_t len)
+{
+    uint16_t type = len >= ETHER_LEN ? gd_get16(frame + 12) : 0;
+
+    if (type == ETHER_IP4)
+        return len >= ETHER_LEN + IP4_LEN && frame[ETHER_LEN + 9] == 2; /* IGMP */
+    return type != ETHER_IP6 || keeps_ip6_link(frame + ETHER_LEN, len - ETHER_LEN);
+}
+
+static struct gd_fate draw(struct shaper *shaper, struct way *way, const struct gd_frame *frame, uint64_t now)
+{
+    struct gd_shaped *shaped = &way->shaped;
+    struct gd_fate fate = {.lost = way->down, .due = now};
+
+    if (keeps_link(frame->data, frame->len))
+        return fate;
+    if (!way->down)
+        fate = gd_faults_draw(&way->faults, frame->data, frame->len, now);
+    if (fate.flip && (shaper->port.caps & GD_CAP_LOOPBACK)) /* it carries no checksum that would tell */
+        fate.lost = true;
+    shaped->frames++;
+    shaped->lost += fate.lost;
+    shaped->late += fate.late && !fate.lost;
+    shaped->twice += fate.twice && !fate.lost;
+    shaped->damaged += fate.flip && !fate.lost;
+    return fate;
+}
+
 /* Takes the frame: to its lane, perhaps twice, or nowhere. -ENOBUFS: not taken. */
 static int pass(struct shaper *shaper, struct way *way, struct held *held, uint64_t now)
 {
-    struct gd_fate fate = {.lost = true};
+    struct gd_fate fate;
     struct held *twin;
 
     if (gd_lane_reserve(&way->lane) < 0)
         return -ENOBUFS;
-    if (!way->down)
-        fate = gd_faults_draw(&way->faults, held->frame.data, held->frame.len, now);
-    if (fate.lost ||
-        (fate.flip && (shaper->port.caps & GD_CAP_LOOPBACK))) { /* it carries no checksum that would tell */
+    fate = draw(shaper, way, &held->frame, now);
+    if (fate.lost) {
         held_free(shaper, held);
         return 0;
     }
@@ -244,6 +298,7 @@ struct gd_port *gd_shaper_new(struct gd_port *inner)
     }
     shaper->inner = inner;
     shaper->port = (struct gd_port){.ops = &shaper_ops, .mtu = inner->mtu};
+    shaper->room = inner->mtu + ETHER_LEN;
     shaper->port.caps = inner->caps & (GD_CAP_LOOPBACK | GD_CAP_RX_CSUM);
     memcpy(shaper->port.mac, inner->mac, sizeof shaper->port.mac);
     return &shaper->port;
@@ -256,10 +311,35 @@ static struct way *way_of(struct gd_port *port, int out)
 
 void gd_shaper_fault(struct gd_port *port, int out, const struct gd_fault *fault)
 {
-    gd_faults_set(&way_of(port, out)->faults, fault);
+    struct gd_faults *faults = &way_of(port, out)->faults;
+
+    gd_faults_set(faults, fault);
+    faults->in_order = faults->idle_at = 0; /* frames to come do not queue behind those under way */
+    if (fault->rate_bps)
+        memset(faults->departs, 0, GD_FAULT_QUEUE * sizeof *faults->departs);
 }
 
 void gd_shaper_down(struct gd_port *port, int out, int down)
 {
     way_of(port, out)->down = down != 0;
+}
+
+void gd_shaper_shaped(struct gd_port *port, int out, struct gd_shaped *shaped)
+{
+    *shaped = way_of(port, out)->shaped;
+}
+
+int gd_shaper_mtu(struct gd_stack *stack, int ifindex, uint32_t mtu)
+{
+    struct gd_port *port = gd_stack_port(stack, ifindex);
+
+    if (!port || port->ops != &shaper_ops)
+        return -ENODEV;
+    if (mtu == 0)
+        mtu = shaper_of(port)->inner->mtu;
+    if (mtu < MTU_MIN || mtu > shaper_of(port)->inner->mtu)
+        return -EINVAL;
+    port->mtu = mtu;
+    gd_net_changed(stack); /* flows remember it */
+    return 0;
 }
