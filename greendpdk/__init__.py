@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from greendpdk._config import Settings
     from greendpdk._errors import ConfigError
+    from greendpdk._pump import kernel_fd
     from greendpdk._stack import Stack, counters, poll, running, start, stop, version
 
-__all__ = ["ConfigError", "Settings", "Stack", "counters", "poll", "running", "start", "stop", "version"]
+__all__ = ["ConfigError", "Settings", "Stack", "counters", "kernel_fd", "poll", "running", "start", "stop", "version"]
 
 __version__ = "0.1.0"
 
-_HOME = {"Settings": "_config", "ConfigError": "_errors"}
+_HOME = {"Settings": "_config", "ConfigError": "_errors", "kernel_fd": "_pump"}
 
 
 def __getattr__(name: str) -> object:

@@ -41,8 +41,8 @@ class Endpoint:
 
     __slots__ = (
         "__weakref__", "_kernel_io", "by_device", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn",
-        "nonblocking", "options", "peers_by_kernel", "poller", "proto", "refs", "scratch", "scratch_size", "settled",
-        "stack", "standin", "thread", "timeouts", "type", "watchers", "writes_shut",
+        "nonblocking", "options", "peers_by_kernel", "poller", "proto", "pumps", "refs", "scratch", "scratch_size",
+        "settled", "stack", "standin", "thread", "timeouts", "type", "watchers", "writes_shut",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, type: int, proto: int, c: Any = None) -> None:
@@ -65,6 +65,7 @@ class Endpoint:
         self.nonblocking = False  # O_NONBLOCK as fcntl shows it: each Python object waits by its own timeout
         self.timeouts: tuple[float, float] | None = None  # SO_RCVTIMEO, SO_SNDTIMEO in seconds, if either is set
         self.by_device = False  # bound to a port of the stack (_devices.py): it has no other half
+        self.pumps: list[Any] = []  # _pump.Pump: kernel fds that stand for it
         self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
         self.options: list[tuple[Any, ...]] = []
         self.refs = 1
@@ -104,7 +105,7 @@ class Endpoint:
         if self.standin is None or self.c is None:
             return
         bits = self.ready()
-        self.standin.show(next(iter(self.fds)), bits)
+        self.standin.show(self, bits)
         if self.k is not None:
             self._watch_kernel(not bits & lib.GD_READ)
 

@@ -8,6 +8,7 @@ dup and fcntl, and can show a foreign epoll what the stack's socket is ready for
     near, the application's number ◄───────────── far, ours
         readable:  a byte waits here             writable:  room in near's send buffer
         (far sent it)                            (near's own bytes fill it, far drains them)
+        RDHUP: far shut its half       HUP: far shut both       ERR: far closed with a byte of near's unread
 
 An eventfd cannot say "neither". One system call for a change of readiness, none for a packet.
 """
@@ -15,18 +16,21 @@ An eventfd cannot say "neither". One system call for a change of readiness, none
 from __future__ import annotations
 
 import _socket
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from greendpdk import _handover
+from greendpdk._native import lib
 from greendpdk._watcher import READ_BITS, WRITE_BITS
 
 if TYPE_CHECKING:
     from greendpdk._endpoint import Endpoint
 
 _FULL = bytes(2304)  # fills a socketpair's send buffer at the kernel's floor for SO_SNDBUF (4,608 with overhead)
-_dup = os.dup
-_close = os.close
+# Before the patch: what is here is about the pair itself.
+_dup, _dup2, _close, _read, _write = os.dup, os.dup2, os.close, os.read, os.write
+_ENDS: int = lib.GD_RDHUP | lib.GD_HUP | lib.GD_ERR
 _table: dict[int, Endpoint] = {}
 _inodes: dict[int, Endpoint] = {}
 
@@ -34,7 +38,7 @@ _inodes: dict[int, Endpoint] = {}
 class StandIn:
     """One end of a socketpair kept level-triggered in step with an endpoint."""
 
-    __slots__ = ("_far", "_readable", "_writable", "inode", "near")
+    __slots__ = ("_ended", "_far", "_readable", "_writable", "inode", "near")
 
     def __init__(self) -> None:
         near, self._far = _socket.socketpair()
@@ -43,25 +47,65 @@ class StandIn:
         near.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDBUF, 1)
         self._readable = False
         self._writable = True
+        self._ended = 0  # RDHUP, HUP and ERR as shown: what cannot be taken back
         self.inode = os.fstat(near.fileno()).st_ino
         near.bind(_handover.name(os.getpid(), self.inode))  # who gets the number elsewhere can see what it is
         self.near = near.detach()
 
-    def show(self, fd: int, bits: int) -> None:
+    def show(self, end: Endpoint, bits: int) -> None:
         """Make the near end (any number of it) as ready as bits say."""
+        fd = next(iter(end.fds))
         readable, writable = bool(bits & READ_BITS), bool(bits & WRITE_BITS)
-        if readable != self._readable:
+        ended = bits & _ENDS if bits & lib.GD_RDHUP else 0  # hang-up alone: not connected yet
+        if ended != self._ended and self._end(end, fd, ended):
+            return
+        if readable != self._readable and not ended:
             self._readable = readable
             if readable:
                 self._far.send(b"\0")
             else:
-                os.read(fd, 1)
-        if writable != self._writable:
+                _read(fd, 1)
+        if writable != self._writable and not ended & lib.GD_HUP:
             self._writable = writable
             if writable:
                 self._far.recv(1 << 16)
             else:
-                os.write(fd, _FULL)
+                _write(fd, _FULL)
+
+    def _end(self, end: Endpoint, fd: int, ended: int) -> bool:
+        """Show an end of the stream, a hang-up, an error; return whether nothing else is left to show."""
+        if self._ended & ~ended & ~lib.GD_ERR:
+            self._renew(end)  # connecting again after a refusal
+            return False
+        new, self._ended = ended & ~self._ended, ended
+        if ended & lib.GD_HUP and not self._writable:
+            self._far.recv(1 << 16)
+            self._writable = True
+        if new & lib.GD_ERR and ended & lib.GD_HUP and self._far.fileno() >= 0:
+            with contextlib.suppress(OSError):  # shut before: then it stays a hang-up
+                _write(fd, b"\0")
+            self._far.close()  # with a byte unread: ECONNRESET, which is what the kernel shows as an error
+        elif new & lib.GD_HUP and self._far.fileno() >= 0:
+            self._far.shutdown(_socket.SHUT_RDWR)
+        elif new & lib.GD_RDHUP:
+            self._far.shutdown(_socket.SHUT_WR)
+        if not ended & lib.GD_ERR and self._far.fileno() < 0:
+            near = _socket.socket(fileno=_dup(fd))
+            near.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)  # it was read of the connection
+            near.close()
+        return bool(ended & lib.GD_HUP)
+
+    def _renew(self, end: Endpoint) -> None:
+        """Begin anew under the same numbers; an epoll of the kernel's that had them must be told them again."""
+        self._far.close()
+        _inodes.pop(self.inode, None)
+        numbers = end.fds
+        self.__init__()  # type: ignore[misc]
+        for fd in numbers:
+            _dup2(self.near, fd, False)
+        _close(self.near)
+        self.near = next(iter(numbers))
+        _inodes[self.inode] = end
 
     def close(self) -> None:
         """Close the far end; the near one is the application's."""

@@ -305,8 +305,8 @@ class Interest:
         if self._watcher is None or self._hub is not hub or (self.kernel is not None) != self._watches_kernel:
             self._stop_watcher()
             self._hub, self._watches_kernel = hub, self.kernel is not None
-            # A fork watcher never fires; like any watcher it tells the hub that somebody waits.
-            self._watcher = hub.loop.io(self.kernel.fileno(), 1) if self._watches_kernel else hub.loop.fork()
+            # An async watcher that nobody sends to never fires; like any watcher it tells the hub that somebody waits.
+            self._watcher = hub.loop.io(self.kernel.fileno(), 1) if self._watches_kernel else hub.loop.async_()
         watcher = self._watcher
         if not watcher.active:
             watcher.start(self._wake)

@@ -1,6 +1,6 @@
 """Whose a new socket is: made by family and type, found by its number, refused in the wrong thread, dead after fork.
 
-Called by _wrapper.py; calls _fds.py, _stack.py and makes _raw.RawSocket.
+Called by _wrapper.py; calls _fds.py, _remote.py, _stack.py and makes _raw.RawSocket.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from operator import index
 from typing import Any
 
-from greendpdk import _fds, _handover, _stack
+from greendpdk import _fds, _handover, _remote, _stack
 from greendpdk._address import parse
 from greendpdk._endpoint import Endpoint, get_ident, wrong_thread
 from greendpdk._raw import RawSocket
@@ -78,8 +78,7 @@ def _after_fork_in_child() -> None:
     stack = _stack.running()
     if stack is not None:
         stack.dead = True
-        for end in list(stack.sockets.values()):
-            end.c = None
+        _remote.take_over(stack)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -150,6 +150,8 @@ class RawSocket(RawTransfer):
 
     def shutdown(self, how: int) -> None:
         """Close one direction or both."""
+        for pump in self.end.pumps:
+            pump.drain()  # what a child has written before it ended goes first
         c = self._engine()
         if c is None:
             self.end.k.shutdown(how)

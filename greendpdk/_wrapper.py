@@ -73,7 +73,7 @@ class socket(BlockingSocket):
     def _settled(self) -> None:
         """Go on as gevent's own class if the socket has become the kernel's."""
         raw = self._sock
-        if raw.__class__ is not RawSocket or raw.end.c is not None or raw.end.k is None:
+        if raw.__class__ is not RawSocket or raw.end.c is not None or raw.end.k.__class__ is not _socket.socket:
             return
         if self._read_event.callback is not None or self._write_event.callback is not None:
             return  # a greenlet waits: the raw socket passes everything on

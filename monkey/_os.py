@@ -1,6 +1,7 @@
-"""os.close, os.sendfile and the like that know the stack's fds.
+"""The functions of os that take a file descriptor, and know the stack's.
 
-Put in place by _patch.patch_os; calls _fds.py, and the functions that were there before for all other fds.
+Put in place by _patch.patch_os; calls _fds.py and _fdio.py for the stack's numbers, and the functions that were there
+before for all others.
 """
 
 from __future__ import annotations
@@ -8,14 +9,20 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import gevent.os
+from gevent._hub_local import get_hub_if_exists
+from gevent.monkey import get_original
+
+from greendpdk import _fdio, _fds
+
+_NAMES = ["read", "write", "readv", "writev", "sendfile", "dup", "dup2", "set_blocking", "get_blocking", "fdopen"]
+_read, _write, _readv, _writev, _sendfile, _dup, _dup2, _set_blocking, _get_blocking, _fdopen = get_original(
+    "os", _NAMES
+)
+
 
 def close(fd: int) -> None:
     """Close a file descriptor; one of the stack's gives its connection back."""
-    import gevent.os
-    from gevent._hub_local import get_hub_if_exists
-
-    from greendpdk import _fds
-
     if _fds.forget(fd):
         return
     gevent.os.close(fd)
@@ -27,28 +34,88 @@ def close(fd: int) -> None:
         turn.start(turn.close)
 
 
-def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int, *args: Any, **kwargs: Any) -> int:
-    """Copy from a file to a socket; BlockingIOError if it would block, as from any socket of gevent's."""
-    from gevent.monkey import get_original
-
-    from greendpdk import _fds, _sendfile
-
-    end = _fds.endpoint(out_fd)
-    if end is not None and end.c is not None:
-        return _sendfile.into_fd(end, out_fd, in_fd, offset, count)
-    return int(get_original("os", "sendfile")(out_fd, in_fd, offset, count, *args, **kwargs))
+def read(fd: int, length: int, /) -> bytes:
+    """Read at most length bytes."""
+    end = _fdio.find(fd) if _fds._table else None
+    return _read(fd, length) if end is None else _fdio.read(end, length)
 
 
-def get_blocking(fd: int) -> bool:
-    """Tell whether O_NONBLOCK is not set."""
-    from greendpdk import fcntl
+def write(fd: int, data: Any, /) -> int:
+    """Write bytes; return how many."""
+    end = _fdio.find(fd) if _fds._table else None
+    return _write(fd, data) if end is None else _fdio.write(end, data)
 
-    return not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK
+
+def readv(fd: int, buffers: Any, /) -> int:
+    """Read into several buffers."""
+    end = _fdio.find(fd) if _fds._table else None
+    return _readv(fd, buffers) if end is None else _fdio.readv(end, buffers)
+
+
+def writev(fd: int, buffers: Any, /) -> int:
+    """Write several buffers."""
+    end = _fdio.find(fd) if _fds._table else None
+    return _writev(fd, buffers) if end is None else _fdio.writev(end, buffers)
+
+
+def sendfile(out_fd: int, in_fd: int, offset: Any, count: int, *args: Any, **kwargs: Any) -> int:
+    """Copy from a file to a descriptor; BlockingIOError if it would block, as from any socket of gevent's."""
+    from greendpdk import _sendfile as ours
+
+    end = _fdio.find(out_fd)
+    if end is None or not end.open:
+        return int(_sendfile(out_fd, in_fd, offset, count, *args, **kwargs))
+    return ours.into_fd(end, out_fd, in_fd, offset, count)
+
+
+def dup(fd: int, /) -> int:
+    """Duplicate a file descriptor."""
+    new: int = _dup(fd)
+    end = _fdio.find(fd)
+    return new if end is None else _fdio.copy(end, new)
+
+
+def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
+    """Duplicate a file descriptor to a given number."""
+    end = _fdio.find(fd)
+    if end is not None and end.open and end.c is None:
+        return _dup2_in_child(end, fd, fd2, inheritable)
+    if fd == fd2 or end is None and _fdio.find(fd2) is None:
+        return int(_dup2(fd, fd2, inheritable))
+    os.fstat(fd)  # EBADF leaves fd2 as it is
+    _fds.forget(fd2, close=False)
+    new = int(_dup2(fd, fd2, inheritable))
+    return new if end is None else _fdio.copy(end, new)
+
+
+def _dup2_in_child(end: Any, fd: int, fd2: int, inheritable: bool) -> int:
+    """In a forked child: for a program that it will execute, so fd2 is a number that the parent copies from and to."""
+    from greendpdk import _pump
+
+    given = end.pumps[0] if end.pumps else _pump.make(end)
+    end.pumps = [given]  # stdin and stdout are one connection
+    _fds.forget(fd2, close=False)
+    return int(_dup2(given, fd2, inheritable))
 
 
 def set_blocking(fd: int, blocking: bool, /) -> None:
-    """Set or clear O_NONBLOCK; the stand-in fd itself never blocks."""
-    from greendpdk import fcntl
+    """Set whether reads and writes by number wait."""
+    end = _fdio.find(fd)
+    if end is None:
+        _set_blocking(fd, blocking)
+    else:
+        end.nonblocking = not blocking
 
-    flags = fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_NONBLOCK
-    fcntl.fcntl(fd, fcntl.F_SETFL, flags if blocking else flags | os.O_NONBLOCK)
+
+def get_blocking(fd: int, /) -> bool:
+    """Tell whether reads and writes by number wait."""
+    end = _fdio.find(fd)
+    return bool(_get_blocking(fd)) if end is None else not end.nonblocking
+
+
+def fdopen(fd: int, *args: Any, **kwargs: Any) -> Any:
+    """Open a file object on a descriptor."""
+    end = _fdio.find(fd)
+    if end is None:
+        return _fdopen(fd, *args, **kwargs)
+    return _fdio.fdopen(fd, *args, **kwargs)

@@ -5,6 +5,10 @@ gevent's. GEVENT: gevent module -> (our module, {its name: our name}); swapped i
 gevent's own servers, ssl and monkey patch make our sockets.
 """
 
+_OS = (
+    "close", "dup", "dup2", "fdopen", "get_blocking", "read", "readv", "sendfile", "set_blocking", "write", "writev",
+)  # fmt: skip
+
 OURS: dict[str, tuple[str, tuple[str, ...]]] = {
     "socket": ("greendpdk.socket", (
         "SocketType", "close", "create_connection", "fromfd", "if_indextoname", "if_nameindex", "if_nametoindex",
@@ -13,7 +17,8 @@ OURS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ssl": ("greendpdk.ssl", ("SSLContext", "SSLSocket", "get_server_certificate", "wrap_socket")),
     "select": ("greendpdk.select", ("epoll", "poll", "select")),
     "fcntl": ("greendpdk.fcntl", ("fcntl", "ioctl")),
-    "os": ("greendpdk.monkey._os", ("close", "get_blocking", "sendfile", "set_blocking")),
+    "subprocess": ("greendpdk.subprocess", ("Popen",)),
+    "os": ("greendpdk.monkey._os", _OS),
 }
 
 _SOCKET = {name: name for name in ("SocketType", "create_connection", "fromfd", "socket", "socketpair")}
@@ -22,6 +27,7 @@ GEVENT: dict[str, tuple[str, dict[str, str]]] = {
     "gevent.socket": ("greendpdk.socket", _SOCKET),
     "gevent._socket3": ("greendpdk.socket", _SOCKET),
     "gevent.select": ("greendpdk.select", {"poll": "poll", "select": "select"}),
+    "gevent.subprocess": ("greendpdk.subprocess", {name: name for name in ("Popen", "fork_and_watch")}),
     "gevent.server": ("greendpdk.socket", {"GeventSocket": "socket"}),
     "gevent.ssl": ("greendpdk.ssl", {name: name for name in OURS["ssl"][1]}),
 }
