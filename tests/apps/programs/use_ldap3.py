@@ -6,7 +6,7 @@ from ldap3 import MODIFY_REPLACE, Connection, Server
 
 server = Server(sys.argv[1], int(sys.argv[2]), connect_timeout=10, get_info="NO_INFO")
 seen: dict[str, object] = {"stranger": Connection(server, "cn=admin,dc=test", "wrong").bind()}
-with Connection(server, "cn=admin,dc=test", "secret", auto_bind=True) as client:
+with Connection(server, "cn=admin,dc=test", "secret", auto_bind=True, receive_timeout=10) as client:
     client.add("dc=test", ["dcObject", "organization"], {"o": "test"})
     for number in range(300):
         client.add(f"cn=p{number},dc=test", "person", {"sn": f"name {number}"})
