@@ -112,8 +112,10 @@ def _resolve(family: int, host: str) -> bytes:
     from gevent import get_hub, getcurrent
 
     hub = get_hub()
-    # In the hub itself nothing may block: there the C library answers, as it does for a raw kernel socket.
-    lookup = _socket.getaddrinfo if getcurrent() is hub else hub.resolver.getaddrinfo
+    # In the hub itself nothing may block: there the C library answers, as it does for a raw kernel socket. Nor does
+    # localhost (RFC 6761 6.3: no server is asked), so that bind() lets no other greenlet run, as everywhere.
+    by_c = getcurrent() is hub or host.lower() == "localhost"
+    lookup = _socket.getaddrinfo if by_c else hub.resolver.getaddrinfo
     found = lookup(host, None, family)[0][4]
     packed = _socket.inet_pton(family, str(found[0]).partition("%")[0])
     # fe80::1%net_tap0: a scope of ours counts; CPython takes the kernel's from the tuple only (getsockaddrarg)

@@ -121,6 +121,11 @@ def endpoint(fd: int) -> Endpoint | None:
     return None
 
 
+def holds(fd: int, end: Endpoint) -> bool:
+    """Tell whether the number is still the endpoint's, as far as this process has closed numbers by us."""
+    return _table.get(fd) is end
+
+
 def _inode(fd: int) -> int:
     try:
         return os.fstat(fd).st_ino

@@ -31,7 +31,11 @@ def refuse_to_send(ancdata: Iterable[Any]) -> list[Any]:
     from greendpdk import _fds
 
     messages = list(ancdata)
-    for level, kind, data in messages:
+    for message in messages:
+        try:
+            level, kind, data = message
+        except (TypeError, ValueError):
+            continue  # the kernel's sendmsg() says what is wrong with it
         if (level, kind) == _RIGHTS:
             raw = bytes(memoryview(data))
             for fd in array("i", raw[: len(raw) // _INT * _INT]):

@@ -228,6 +228,10 @@ class RawSocket(RawTransfer):
             self._fd = _fds.number(self.end)
         return self._fd
 
+    def lost_number(self) -> bool:
+        """Tell whether another object has closed the number that this one was made of."""
+        return self._fd >= 0 and not _fds.holds(self._fd, self.end)
+
     def dup(self) -> RawSocket:
         """Make another raw socket, with a number of its own, over the same endpoint."""
         self.fileno()

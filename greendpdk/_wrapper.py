@@ -102,6 +102,8 @@ class socket(BlockingSocket):
         super().settimeout(howlong)
         raw = self._sock
         if raw.__class__ is RawSocket:
+            if raw.lost_number():
+                raise bad_fd()
             raw.end.nonblocking = howlong is not None
         elif not raw:
             raise bad_fd()

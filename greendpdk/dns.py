@@ -146,7 +146,7 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
         stack = _usable()
         config = None if stack is None else self.config(stack)
         if config is None:
-            return self.system.gethostbyname_ex(hostname, family)  # type: ignore[no-any-return]
+            return self.system.gethostbyname_ex(hostname)  # type: ignore[no-any-return]
         if hostname in ("<broadcast>", b"<broadcast>"):
             raise _herror(1)
         if _is_special(hostname):

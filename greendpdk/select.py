@@ -216,7 +216,7 @@ def _from_milliseconds(timeout: Any) -> float | None:
         return None
     if not hasattr(timeout, "__float__") and not hasattr(timeout, "__index__"):
         raise TypeError("timeout must be an integer or None")
-    milliseconds = math.ceil(timeout)
+    milliseconds = math.ceil(timeout) if timeout > 0 else math.floor(timeout)  # -0.1 is for ever, as in CPython
     if milliseconds > _INT_MAX:
         raise OverflowError("timeout is too large")
     return None if milliseconds < 0 else milliseconds / 1000

@@ -37,10 +37,12 @@ __all__ = sorted({*_gevent.__all__, *__implements__})  # noqa: PLE0605
 
 
 def _class() -> Any:
-    """Return what socket.socket is: after the patch a program may have put its own in its place, as PySocks does."""
-    from greendpdk.monkey import is_patched
-
-    return vars(_standard)["socket"] if is_patched("socket") else socket
+    """Return what socket.socket is where our functions stand: a program may have put its own there, as PySocks does."""
+    for module in (_standard, _gevent):
+        there = vars(module)
+        if there["create_connection"] is create_connection and there["socket"] is not socket:
+            return there["socket"]
+    return socket
 
 
 def create_connection(

@@ -271,3 +271,12 @@ def test_five_hundred_connections_at_once(net, listener):
     gevent.joinall(calls, raise_error=True)
     serving.get()
     assert [call.value for call in calls] == [b"%d" % number for number in range(count)]
+
+
+def test_bind_to_localhost_lets_no_other_greenlet_run(net):
+    """gevent's servers are listening when start() returns, and so after one sleep(0)."""
+    ran = []
+    with net.socket.socket() as sock:
+        gevent.spawn(ran.append, 1)
+        sock.bind(("localhost", 0))
+        assert ran == []

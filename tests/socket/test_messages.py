@@ -312,3 +312,20 @@ def test_malformed_arguments_are_type_errors(udp: tuple[Any, Any]) -> None:
         udp[0].recvmsg(-1)
     with pytest.raises(ValueError):
         udp[0].recvmsg(1, -1)
+
+
+def test_what_is_no_buffer_or_no_address_is_a_type_error(pair):
+    client, server = pair
+    for buffers in ([object()], [b"not writable"], [bytearray(1), object()]):
+        with pytest.raises(TypeError):
+            server.recvmsg_into(buffers)
+    with pytest.raises(TypeError):
+        client.sendmsg([b"x"], [], 0, object())
+    with pytest.raises(TypeError):
+        client.sendmsg([object()])
+
+
+def test_a_control_message_that_is_none_is_a_type_error_on_unix_sockets_too(net):
+    one, other = net.socket.socketpair()
+    with one, other, pytest.raises(TypeError):
+        one.sendmsg([b"x"], [(0, 0)])
