@@ -68,20 +68,32 @@ def line_of(text: str) -> str:
     return (lines[0] if re.match("hung|the process died", lines[0]) else (raised or lines)[-1]).strip()[:150]
 
 
-def write(versions: str, account: dict[str, dict[str, Row]]) -> None:
-    """Write the file; rows of a whole class that are alike become one."""
+def write(versions: str, account: Account, modules: list[str]) -> None:
+    """Write the file, in the order of modules; one that is not in the account stays as it stands there."""
+    before = _blocks()
     lines = ["# Written by make stdlib BASELINE=1, which keeps the reasons; a reason after ? nobody has looked at yet.",
              f"# measured with {versions}"]
-    for module, rows in account.items():
-        passed = [sum(row.states[column] == "ok" for row in rows.values()) for column in range(3)]
-        lines += ["", f"== {module}: " + ", ".join(f"{how} {n}" for how, n in zip(HOWS, passed, strict=True))
-                  + f" of {len(rows)}"]
-        lines += [f"{row.states[0]:4} {row.states[1]:4} {row.states[2]:5} {name} | {row.reason}"
-                  for name, row in _grouped(rows).items()]
+    for module in modules:
+        block = _block(module, account[module]) if module in account else before.get(module)
+        lines += ["", *block] if block else []
     FILE.write_text("\n".join(lines) + "\n")
 
 
+def _blocks() -> dict[str, list[str]]:
+    text = FILE.read_text() if FILE.exists() else ""
+    return {part.partition(":")[0]: ("== " + part.rstrip()).splitlines() for part in text.split("\n== ")[1:]}
+
+
+def _block(module: str, rows: dict[str, Row]) -> list[str]:
+    passed = ", ".join(f"{how} {sum(row.states[column] == 'ok' for row in rows.values())}"
+                       for column, how in enumerate(HOWS))
+    return [f"== {module}: {passed} of {len(rows)}",
+            *(f"{row.states[0]:4} {row.states[1]:4} {row.states[2]:5} {name} | {row.reason}"
+              for name, row in _grouped(rows).items())]
+
+
 def _grouped(rows: dict[str, Row]) -> dict[str, Row]:
+    """Leave out what passes everywhere; rows of a whole class that are alike become one."""
     classes: dict[str, list[Row]] = defaultdict(list)
     for test, row in rows.items():
         classes[test.rpartition(".")[0]].append(row)

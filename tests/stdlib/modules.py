@@ -9,28 +9,24 @@ from fnmatch import fnmatchcase
 
 CPYTHON = (
     "test_asynchat", "test_asyncore", "test_docxmlrpc", "test_epoll", "test_exception_hierarchy", "test_ftplib",
-    "test_httplib", "test_httpservers", "test_imaplib", "test_largefile", "test_logging", "test_nntplib", "test_os",
-    "test_poll", "test_poplib", "test_pydoc", "test_robotparser", "test_select", "test_selectors", "test_signal",
-    "test_smtpd", "test_smtplib", "test_socket", "test_socketserver", "test_ssl", "test_stat", "test_support",
-    "test_telnetlib", "test_timeout", "test_urllib", "test_urllib2", "test_urllib2_localnet",
-    "test_urllib_response", "test_wsgiref", "test_xmlrpc", "test_asyncio.test_base_events",
-    "test_asyncio.test_buffered_proto", "test_asyncio.test_events", "test_asyncio.test_selector_events",
-    "test_asyncio.test_sendfile", "test_asyncio.test_server", "test_asyncio.test_sock_lowlevel",
-    "test_asyncio.test_ssl", "test_asyncio.test_sslproto", "test_asyncio.test_streams",
-    "test_asyncio.test_unix_events", "test_multiprocessing_fork", "test_multiprocessing_spawn",
-    "test_multiprocessing_forkserver",
+    "test_httplib", "test_httpservers", "test_imaplib", "test_logging", "test_nntplib", "test_os", "test_poll",
+    "test_poplib", "test_pydoc", "test_robotparser", "test_select", "test_selectors", "test_signal", "test_smtpd",
+    "test_smtplib", "test_socket", "test_socketserver", "test_ssl", "test_stat", "test_support", "test_telnetlib",
+    "test_timeout", "test_urllib", "test_urllib2", "test_urllib2_localnet", "test_urllib_response", "test_wsgiref",
+    "test_xmlrpc", "test_asyncio.test_base_events", "test_asyncio.test_buffered_proto", "test_asyncio.test_events",
+    "test_asyncio.test_selector_events", "test_asyncio.test_sendfile", "test_asyncio.test_server",
+    "test_asyncio.test_sock_lowlevel", "test_asyncio.test_ssl", "test_asyncio.test_sslproto",
+    "test_asyncio.test_streams", "test_asyncio.test_unix_events", "test_multiprocessing_fork",
+    "test_multiprocessing_spawn", "test_multiprocessing_forkserver",
 )
 
 GEVENT = (
     "test__socket", "test__socket_close", "test__socket_dns", "test__socket_errors", "test__socket_ex",
-    "test__socket_send_memoryview", "test__socket_ssl", "test__socket_timeout", "test__socketpair", "test__ssl",
-    "test__pywsgi", "test__server", "test__server_pywsgi", "test__select", "test__selectors", "test__greenio",
-    "test__makefile_ref", "test__close_backend_fd", "test__backdoor", "test__monkey_select",
-    "test__monkey_selectors", "test__resolver_dnspython", "test__api_timeout", "test__hub",
-    "test__example_echoserver", "test__example_portforwarder", "test__example_udp_client",
-    "test__example_udp_server", "test__example_webproxy", "test__example_wsgiserver",
-    "test__example_wsgiserver_ssl", "test__os", "test__refcount", "test__issue112", "test__issue6",
-    "test__systemerror", "test__nondefaultloop", "test__iwait", "test__memleak",
+    "test__socket_send_memoryview", "test__socket_timeout", "test__socketpair", "test__ssl", "test__pywsgi",
+    "test__server", "test__server_pywsgi", "test__select", "test__selectors", "test__greenio", "test__makefile_ref",
+    "test__close_backend_fd", "test__backdoor", "test__monkey_select", "test__monkey_selectors",
+    "test__resolver_dnspython", "test__api_timeout", "test__hub", "test__os", "test__refcount", "test__systemerror",
+    "test__iwait",
 )
 
 # Modules of which only some tests are about sockets.
@@ -39,7 +35,6 @@ ONLY = {
     "test_os": ("TestSendfile.*", "*Socket*", "TestInvalidFD.*", "FDInheritanceTests.*", "BlockingTests.*"),
     "test_pydoc": ("PydocServerTest.*", "PydocUrlHandlerTest.*"),
     "test_signal": ("Wakeup*",),
-    "test_largefile": ("*Socket*",),
     "test_logging": ("*Socket*", "*Datagram*", "*SysLog*", "*HTTP*", "*SMTP*", "*test_listen*"),
 }
 

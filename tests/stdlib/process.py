@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pathlib import Path
 import modules
 
 HERE = Path(__file__).parent
+STOP = threading.Event()  # set: kill what runs, and begin nothing
 # gevent looks names up in native threads that go after 5 idle seconds; many tests wait until every thread is gone.
 _GEVENT = {"GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT": "0.02"}
 ENVIRONMENT = {
@@ -44,7 +46,7 @@ def run(how: str, module: str, only: str | None = None, verbose: bool = False) -
     outcome, names, begun = Outcome(), [], time.monotonic()
     box = Path(tempfile.mkdtemp(prefix="gd-"))
     try:
-        while True:
+        while not STOP.is_set():
             left = begun + modules.SECONDS_OF.get(module, modules.SECONDS) - time.monotonic()
             if left <= 0 or _once(how, module, only, outcome, names, box, left, verbose):
                 break
@@ -100,13 +102,17 @@ def _once(how: str, module: str, only: str | None, outcome: Outcome, names: list
 def _follow(child: subprocess.Popen[bytes], results: Path, outcome: Outcome, names: list[str], patience: float,
             left: float) -> tuple[str, bool, str]:
     """Read what the child notes until it ends, or says nothing for too long."""
-    running, heard, end = "", time.monotonic(), time.monotonic() + left
+    running, part, heard, end = "", "", time.monotonic(), time.monotonic() + left
     with results.open() as file:
         while True:
             over = child.poll() is not None
             for line in file:
+                part += line
+                if not part.endswith("\n"):  # more of it is on the way
+                    continue
                 heard = time.monotonic()
-                kind, *rest = json.loads(line)
+                kind, *rest = json.loads(part)
+                part = ""
                 if kind == "end" or kind == "module" and rest[0] == "skip":
                     if kind == "module":
                         outcome.tests["module"] = ("skip", rest[1])
@@ -114,6 +120,8 @@ def _follow(child: subprocess.Popen[bytes], results: Path, outcome: Outcome, nam
                 running = _take(kind, rest, running, outcome, names)
             if over:
                 return running, False, ""
+            if STOP.is_set():
+                return running, False, "stopped"
             if time.monotonic() > min(heard + patience, end):
                 child.send_signal(signal.SIGABRT)  # faulthandler shows where it hangs
                 with contextlib.suppress(subprocess.TimeoutExpired):

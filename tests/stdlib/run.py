@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import platform
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
@@ -20,8 +21,16 @@ import process
 GREENDPDK = expected.HOWS.index("greendpdk")
 GEVENT = expected.HOWS.index("gevent")
 
-# Tests that ask the kernel for an AF_INET or AF_INET6 socket by name, so they shall get one: module -> test -> why.
+# Tests that shall have a kernel socket, which they ask for by name: module -> test (a pattern) -> why.
 KERNEL: dict[str, dict[str, str]] = {
+    "test_socket": {
+        "GeneralModuleTests.test_csocket_repr": "it makes a _socket.socket",
+        "GeneralModuleTests.test_socket_fileno_re*": "it gives numbers that are no socket's; none is opened",
+    },
+    "test__socket": {"TestTCP.test_attributes": "it compares with the original class"},
+    "test__ssl": {"TestSSL.test_attributes": "it compares with the original class"},
+    "test__socket_errors": {"*": "it finds an unused port by an original socket"},
+    "test__socket_send_memoryview": {"TestSendBuiltinSocket.*": "it is about the original class"},
 }
 
 
@@ -42,16 +51,21 @@ def main() -> int:
     if versions != here() and not options.baseline:
         print(f"expected.txt is of {versions or 'nothing yet'}, this is {here()}: stock gevent is measured too")
     hows = expected.HOWS if baseline else ("greendpdk",)
+    report = Report(known, baseline)
+    for one in (signal.SIGTERM, signal.SIGINT):  # SIGINT is ignored behind a shell's &
+        signal.signal(one, signal.default_int_handler)
     with ThreadPoolExecutor(options.jobs) as pool:
-        runs = {name: [pool.submit(process.run, how, name, options.k, options.verbose) for how in hows]
-                for name in chosen}
-        report = Report(known, baseline, options.k)
-        for name, futures in runs.items():
-            report.add(name, [future.result() for future in futures])
-            if options.baseline and not options.k:  # after each: a run that is broken off has not been for nothing
-                expected.write(here(), {one: report.account.get(one, known.get(one, {}))
-                                        for one in [*modules.CPYTHON, *modules.GEVENT]
-                                        if one in report.account or one in known})
+        runs = {name: [pool.submit(process.run, how, name, options.k, options.verbose)
+                       for how in (hows if name in modules.CPYTHON else hows[-2:])] for name in chosen}
+        try:
+            for name, futures in runs.items():
+                report.add(name, [future.result() for future in futures])
+                if options.baseline and not options.k:  # after each: what has been measured stays if it is broken off
+                    expected.write(here(), report.account, [*modules.CPYTHON, *modules.GEVENT])
+        except KeyboardInterrupt:
+            process.STOP.set()
+            pool.shutdown(cancel_futures=True)
+            return 130
     return report.end()
 
 
@@ -69,15 +83,13 @@ def _options() -> argparse.Namespace:
 
 def unmet() -> str | None:
     """Say what is missing: a distribution's interpreter often comes without its own tests."""
-    for name in ("test.test_socket", "gevent.tests.test__socket"):
-        try:
-            found = importlib.util.find_spec(name)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            package = f"libpython{sys.version_info.major}.{sys.version_info.minor}-testsuite"
-            return f"no {name} here: Python's own tests are a package of their own on Debian (apt install {package})"
-    return None
+    try:
+        if importlib.util.find_spec("test.test_socket") is not None:
+            return None
+    except ModuleNotFoundError:
+        pass  # without the package itself
+    package = f"libpython{sys.version_info.major}.{sys.version_info.minor}-testsuite"
+    return f"this Python comes without its own tests: a package of its own on Debian (apt install {package})"
 
 
 def here() -> str:
@@ -88,8 +100,8 @@ def here() -> str:
 class Report:
     """Compares module by module, prints as it goes, and keeps what is to be written down."""
 
-    def __init__(self, known: expected.Account, baseline: bool, only: str | None) -> None:
-        self.known, self.baseline, self.only = known, baseline, only
+    def __init__(self, known: expected.Account, baseline: bool) -> None:
+        self.known, self.baseline = known, baseline
         self.account: expected.Account = {}
         self.broken: list[str] = []
         self.better: list[str] = []
@@ -99,13 +111,23 @@ class Report:
         """Take one module's outcomes: of all three columns, or of greendpdk alone."""
         known, rows = self.known.get(name, {}), {}
         ours = outcomes[-1]
+        if len(outcomes) == 2:
+            outcomes = [outcomes[0], *outcomes]  # gevent's own tests run on gevent, patched or not
         tests = {test: None for outcome in outcomes for test in outcome.tests}
+        if len(tests) > 1:
+            tests.pop("module", None)  # it could not be loaded in one of the columns
         for test in tests:
-            results = [outcome.tests.get(test, ("fail", "not there")) for outcome in outcomes]
-            states, texts = tuple(state for state, _ in results), [text for _, text in results]
+            results = [outcome.tests.get(test) or outcome.tests.get("module", ("fail", "not there"))
+                       for outcome in outcomes]
             before = expected.of(known, test)
             if not self.baseline:
-                states, texts = (*before.states[:GREENDPDK], *states), ["", "", *texts]
+                results = [*((state, "") for state in before.states[:GREENDPDK]), *results]
+            if self._is_worse(_states(results), before):
+                again = process.run("greendpdk", name, test).tests.get(test, ("fail", ""))
+                if again[0] == "ok":  # a busy machine, or a port that somebody else took meanwhile
+                    print(f"{name}::{test} passes the second time; the first: {expected.line_of(results[-1][1])}")
+                    results[GREENDPDK] = again
+            states, texts = _states(results), [text for _, text in results]
             rows[test] = expected.Row(states, "" if set(states) == {"ok"} else
                                       expected.explain(known, test, states, texts))
             self._judge(f"{name}::{test}", states, before, texts[-1])
@@ -116,19 +138,21 @@ class Report:
         print(f"{name:42} plain {counts[0]:4}  gevent {counts[1]:4}  greendpdk {counts[2]:4}  of {len(rows):4}  "
               f"{ours.seconds:5.1f} s", flush=True)
 
+    def _is_worse(self, states: tuple[str, ...], before: expected.Row) -> bool:
+        """Tell whether a test does not pass that passes under stock gevent, or passed here, without a reason given."""
+        excused = before.states[GREENDPDK] == states[GREENDPDK] and before.reason[:1] not in ("", expected.UNSAID)
+        passed = states[GEVENT] == "ok" or before.reason != "" and before.states[GREENDPDK] == "ok"
+        return states[GREENDPDK] != "ok" and passed and not excused
+
     def _judge(self, test: str, states: tuple[str, ...], before: expected.Row, text: str) -> None:
-        ours, theirs = states[GREENDPDK], states[GEVENT]
-        excused = before.states[GREENDPDK] == ours and not before.reason.startswith(expected.UNSAID)
-        if ours != "ok" and theirs == "ok" and not (excused and before.reason):
+        if self._is_worse(states, before):
             self.broken.append(f"{test}: {expected.line_of(text)}")
-        elif ours == "fail" and before.states[GREENDPDK] == "ok" and before.states[GEVENT] != "ok":
-            self.broken.append(f"{test}: passed before: {expected.line_of(text)}")
-        elif ours == "ok" and before.states[GREENDPDK] != "ok":
+        elif states[GREENDPDK] == "ok" and before.states[GREENDPDK] != "ok":
             self.better.append(test)
 
     def _count_kernel(self, name: str, ours: process.Outcome) -> None:
         for test, count in ours.kernel.items():
-            if count > 0 and test not in KERNEL.get(name, {}):
+            if count > 0 and not any(fnmatchcase(test, one) for one in KERNEL.get(name, {})):
                 self.broken.append(f"{name}::{test}: opened {count} kernel sockets")
 
     def end(self) -> int:
@@ -141,6 +165,10 @@ class Report:
             print(f"\n{len(self.broken)} broken:")
             print("\n".join(f"  {one}" for one in self.broken))
         return 1 if self.broken else 0
+
+
+def _states(results: list[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(state for state, _ in results)
 
 
 if __name__ == "__main__":
