@@ -12,7 +12,7 @@ BASELINE ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test stdlib programs apps oracle lint type asan fuzz table bench clean
+.PHONY: help venv build demo test stdlib programs apps oracle docs lint type asan fuzz table bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,13 @@ apps: build programs ## run those programs over the stack and write docs/compat.
 
 oracle: build ## play the .pkt scripts against Linux as well (root; minutes)
 	@$(BIN)/python -m pytest tests/tcp --oracle -m oracle $(PYTEST)
+
+$(VENV)/.docs: setup.cfg | venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,docs]"
+	@touch $@
+
+docs: venv $(VENV)/.docs ## write the documents as a site to build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: venv ## check the style of the Python files
 	@$(BIN)/ruff check .

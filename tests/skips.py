@@ -79,6 +79,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "flask": (lambda: _package("flask"), "pip install flask"),
     "requests": (lambda: _package("requests"), "pip install requests"),
     "httpx": (lambda: _package("httpx"), "pip install httpx"),
+    "mkdocs": (lambda: _package("mkdocs") and _package("material"), "make docs installs mkdocs-material"),
 }
 
 # What stands at Linux's side of an app: program -> its Debian package. `make programs` installs them.
