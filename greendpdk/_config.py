@@ -47,6 +47,7 @@ class Settings:
     lcore: int | None
     eal_args: tuple[str, ...]
     telemetry: str
+    blocked: int
     tap_address: tuple[tuple[ports.Interface, ...], ...]
 
     @property
@@ -67,6 +68,7 @@ _DEFAULTS = {
     "hugepages": "off",
     "memory": "128",
     "telemetry": "auto",
+    "blocked": "100",
 }
 
 
@@ -202,5 +204,6 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "lcore": _lcore,
     "eal_args": _words,
     "telemetry": _choice("auto", "on", "off"),
+    "blocked": _number(0, 1 << 20, "a number of milliseconds"),
     "tap_address": ports.tap_address,
 }

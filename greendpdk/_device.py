@@ -63,6 +63,11 @@ def start_eal(settings: Settings) -> None:
             raise ConfigError(name, getattr(settings, name), allowed)
 
 
+def running() -> bool:
+    """Tell whether EAL runs in this process."""
+    return _eal is not None and _eal[0] == os.getpid()
+
+
 def _run_eal(settings: Settings) -> None:
     global _eal_failed
     if _eal_failed:

@@ -20,7 +20,7 @@ from typing import Any
 
 from gevent.monkey import get_original
 
-from greendpdk import __version__, _config, _device, _ports
+from greendpdk import __version__, _config, _device, _notices, _ports
 from greendpdk._errors import ConfigError, check
 from greendpdk._native import ffi, lib
 from greendpdk._ports import Port
@@ -45,6 +45,7 @@ class Stack:
     dead: bool = False
     poller: Any = None
     telemetry: Any = None  # _telemetry.Telemetry, where it is on
+    watchdog: Any = None  # _watchdog.Watchdog, where there is one
     device_fds: list[tuple[int, str]] = field(default_factory=list)
     cpus: set[int] | None = None  # where the thread may run again after stop, if `lcore` bound it
 
@@ -106,6 +107,7 @@ def start(**settings: Any) -> Stack:
     loaded = _config.load(**settings)
     from greendpdk import dns
     from greendpdk._telemetry import Telemetry
+    from greendpdk._watchdog import Watchdog
     from greendpdk.loop import Poller
 
     if loaded.dns:
@@ -118,6 +120,8 @@ def start(**settings: Any) -> Stack:
         if loaded.telemetry == "on" or (loaded.devices and loaded.telemetry == "auto"):
             stack.telemetry = Telemetry(stack)
             stack.telemetry.start(stack.poller.hub)
+        if loaded.blocked and (loaded.devices or loaded.telemetry == "on"):
+            stack.watchdog = Watchdog(stack, stack.poller.hub, loaded.blocked)
     except BaseException:
         _free(stack)
         raise
@@ -162,6 +166,8 @@ def _make(settings: _config.Settings) -> Stack:
         _release(stack)
         _free(stack)
         raise
+    finally:
+        _notices.drain_eal(starting=True)
     stack.device_fds = _device.keep_from_children(before)
     return stack
 
@@ -209,6 +215,8 @@ def _finish(stack: Stack, timeout: float) -> None:
         if end.c is not None:
             lib.gd_sock_shutdown(end.c, socket.SHUT_WR)
     stack.poller.flush(timeout)
+    if stack.watchdog is not None:
+        stack.watchdog.stop()
     if stack.telemetry is not None:
         stack.telemetry.stop()
     stack.poller.stop()
@@ -262,6 +270,9 @@ def _after_fork_in_child() -> None:
     """The ports are the parent's: send nothing, free nothing, and let go of its devices."""
     if _running is not None:
         _running.dead = True
+        for watching in (_running.poller, _running.telemetry):
+            if watching is not None:
+                watching.leave()
         _device.drop_in_child(_running.device_fds)
 
 

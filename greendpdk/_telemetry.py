@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from greendpdk import __version__, _capture
+from greendpdk._accounting import Accounting, loop_times, states
 from greendpdk._address import MAPPED
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
@@ -53,15 +54,24 @@ class Telemetry:
         fd = check(lib.gd_telemetry_open())
         self._watcher = hub.loop.io(fd, 1, ref=False)
         self._watcher.start(self._answer)
+        self._accounting = Accounting(self.stack, hub)
         self.register("info", self._info, "the process, its versions, ports and addresses")
         self.register("counters", lambda _: self._counters(), "the stack's named counters, and each port's")
         self.register("sockets", self._sockets, "CURSOR[,info]: a page of sockets, and the `next` cursor (0: no more)")
         self.register("capture", self._capture, "SOCKET,SNAPLEN,FILTER: send frames there; nothing: how many so far")
+        self.register("loop", self._loop, "[on|off]: where the loop's time goes; on: which greenlets hold it, too")
+        self.register("top", self._top, "the same with the slowest handlers, and sockets by state")
+
+    def leave(self) -> None:
+        """Take no question in a forked child: they are the parent's."""
+        self._watcher.stop()
+        self._accounting.close()
 
     def stop(self) -> None:
         """Answer no more; who waits is told so."""
         self._watcher.stop()
         self._watcher.close()
+        self._accounting.close()
         lib.gd_telemetry_close()
 
     def register(self, name: str, handler: Callable[[str], Answer], text: str) -> None:
@@ -108,6 +118,21 @@ class Telemetry:
                 found[name] = value
         return found
 
+    def _loop(self, parameters: str) -> Answer:
+        if parameters not in ("", "on", "off"):
+            raise ValueError(f"{parameters!r} is neither on nor off")
+        if parameters:
+            self._accounting.ask(parameters == "on")
+        accounting = self._accounting
+        return {"watched": int(accounting.on), "greenlets_ns": accounting.greenlets_ns, **loop_times(self.stack)}
+
+    def _top(self, _: str) -> Answer:
+        found: Answer = {"loop": self._loop("on"), "states": states(self.stack)}
+        found.update({f"handler/{at}": row for at, row in enumerate(self._accounting.handlers())})
+        held = self.stack.watchdog.held if self.stack.watchdog is not None else ()
+        found.update({f"held/{at}": {"where": one.place, "ms": one.milliseconds} for at, one in enumerate(held)})
+        return found
+
     def _sockets(self, parameters: str) -> Answer:
         words = parameters.split(",")
         cursor = ffi.new("uint64_t *", int(words[0] or 0))
@@ -145,6 +170,7 @@ class Telemetry:
         }  # fmt: skip
         if one.id:
             row["id"] = one.id
+        row.update({name: value for name, value in (("sent", one.sent), ("received", one.received)) if value})
         if one.what == lib.GD_LISTED_ORPHAN:
             row["orphan"] = 1
         if one.timer:

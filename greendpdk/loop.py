@@ -17,7 +17,6 @@ bounded spin after the last frame; the gain is that no frame waits for a timer o
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from gevent.libev import corecext
 
 from greendpdk import _fds
 from greendpdk._native import ffi, lib
+from greendpdk._notices import Notices
 from greendpdk._watcher import LevelWatcher
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Poller:
         self._failures = 0
         self._sleepers: list[Any] = []
         self._ticks: list[Any] = []
+        self._marks: list[tuple[Any, Any]] = []  # watchers with what they call, while asleep
 
     def start(self) -> None:
         """Begin to poll in every turn of the loop."""
@@ -118,23 +119,39 @@ class Poller:
         self._prepare = loop.prepare(ref=False)
         self._idle = loop.idle(ref=False)
         self._timer = loop.timer(0, ref=False)
+        # Last before the kernel waits and first after it: what is between them the loop sleeps.
+        self._marks = [
+            (loop.prepare(ref=False, priority=loop.MINPRI), lib.gd_loop_asleep),
+            (loop.check(ref=False, priority=loop.MAXPRI), lib.gd_loop_awake),
+        ]
+        self.notices = Notices(self.stack, self.hub)
         self._prepare.start(self._turn)
         self._sleepers = [loop.io(port.rx_fd, 1, ref=False) for port in self.stack.ports if port.rx_fd >= 0]
         if any(port.rx_fd < 0 for port in self.stack.ports):
             self._ticks = [loop.timer(seconds, seconds, ref=False) for seconds in (_TICK_S, _DOZE_S)]
         self.wake()
+        self.notices.start()
 
     def stop(self) -> None:
         """Poll no more; sockets that are left raise EBADF, and who waits for them wakes up."""
         self.hub.loop.update_now()
-        for watcher in (self._prepare, self._idle, self._timer, *self._sleepers, *self._ticks):
+        marks = [watcher for watcher, _ in self._marks]
+        for watcher in (self._prepare, self._idle, self._timer, *self._sleepers, *self._ticks, *marks):
             watcher.stop()
             watcher.close()
-        self._sleepers, self._ticks = [], []
+        self._sleepers, self._ticks, self._marks = [], [], []
+        self.notices.stop()
         self.spinning = True  # nobody needs to wake it any more
         for end in list(self.stack.sockets.values()):
             end.lose()
         self.stack.sockets.clear()
+
+    def leave(self) -> None:
+        """Do nothing more in a forked child: what is looked at is the parent's."""
+        for watcher, _ in self._marks:
+            watcher.stop()
+        self._marks = []
+        self.notices.leave()
 
     def wake(self) -> None:
         """Spin now: something was queued, or something has come."""
@@ -144,9 +161,13 @@ class Poller:
         self._last_work = time.monotonic_ns()
         for watcher in (*self._sleepers, *self._ticks):
             watcher.stop()
+        for watcher, _ in self._marks:
+            watcher.stop()
         self._timer.stop()
         self._deadline = _NEVER
         self._idle.start(int)  # a C callable that does nothing
+        if not self.notices.active:
+            self.notices.arm()
 
     def flush(self, seconds: float) -> None:
         """Poll here, without the loop, until the peers have acknowledged everything or the time is over."""
@@ -204,7 +225,8 @@ class Poller:
             if now - self._last_work > self._quiet and self._next_in[0] > 0:
                 self._sleep(now)
             else:
-                os.sched_yield()  # a spinner that uses up its slice keeps its peer on the same core from answering
+                # A spinner that uses up its slice keeps its peer on the same core from answering.
+                lib.gd_loop_yield(self.stack.c)
         else:
             self._set_timer(now)
 
@@ -213,6 +235,9 @@ class Poller:
         self._idle.stop()
         for watcher in self._sleepers:
             watcher.start(int)
+        for watcher, mark in self._marks:
+            watcher.start(mark, self.stack.c)
+        self._marks[0][0].feed(1, lib.gd_loop_asleep, self.stack.c)  # libev has listed this turn's already
         if self._ticks:
             self._ticks[0].start(self._tick)
         self._set_timer(now)
@@ -237,6 +262,8 @@ class Poller:
 
     def _expired(self) -> None:
         self._deadline = _NEVER  # the next turn polls, and sets the timer anew
+        if not self.notices.active:
+            self.notices.arm()  # a lease may have ended
 
     def _failed(self) -> None:
         """Report, as gevent does for any callback; stop when it goes on, lest the report never ends."""

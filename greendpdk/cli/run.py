@@ -43,6 +43,7 @@ _SETTINGS = (
     ("memory", "MB", "memory for DPDK (default: 128)"),
     ("lcore", "CPU", "the CPU that the thread is bound to (default: none, it keeps its affinity)"),
     ("eal-args", "WORDS", "more arguments for rte_eal_init"),
+    ("blocked", "MS", "warn of what holds the loop for longer than that; 0: never (default: 100)"),
     ("telemetry", "auto|on|off", "DPDK's telemetry, which `greendpdk ss` and others ask: where DPDK runs, or started "
      "for it, or not (default: auto)"),
 )

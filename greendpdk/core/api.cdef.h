@@ -166,10 +166,13 @@ struct gd_listed {
     uint32_t send_queue; /* bytes (and a FIN) unacknowledged; a listener: its backlog */
     uint32_t retries;    /* time-outs or probes in a row */
     uint64_t timer_ns;   /* until the timer is due */
+    uint64_t sent, received; /* bytes of the stream */
 };
 /* Fills in up to max (16 and more: a bucket of the tables must fit in). *cursor: 0 to begin, 0 again when that was all. Between two calls sockets may come and
  * go: one that stays is shown at least once. Returns the count. */
 int gd_stack_list(struct gd_stack *stack, uint64_t *cursor, struct gd_listed *out, int max);
+/* How many there are by state: TCP's by include/net/tcp_states.h's numbers, datagram sockets at [0]. O(sockets). */
+void gd_stack_states(struct gd_stack *stack, uint32_t *sixteen);
 /* TCP_INFO (248 bytes) of a connection by its id, and the name of its congestion control (16 bytes). 0, -ENOENT. */
 int gd_stack_tcp_info(struct gd_stack *stack, uint32_t id, void *info, char *congestion);
 
@@ -218,6 +221,39 @@ int gd_live_accept(struct gd_sock *listener, struct gd_sock **out);
 int64_t gd_live_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags);
 int64_t gd_live_sendmsg(struct gd_sock *sock, const struct gd_message *message, int flags);
 uint64_t gd_live_now(void);
+
+/* -- what the loop does with its time (port/live.c) ------------------------------------------ */
+struct gd_loop {             /* sums of nanoseconds and counts, since the stack was made */
+    uint64_t at;             /* when what goes on now began; 0: the loop is asleep in the kernel, or has not begun */
+    uint64_t slept_at;       /* when it fell asleep; 0: it is awake */
+    uint64_t busy;           /* packets and handlers */
+    uint64_t polling;        /* of busy: in the engine; moves while `watched` is set, as it takes one more look at the clock */
+    uint64_t spinning;       /* polls that found nothing */
+    uint64_t asleep;
+    uint64_t longest;        /* between two polls, awake; Python may set it back */
+    uint64_t turns, polls, events; /* frames: gd_loop_frames */
+    int idle;                /* the last poll found nothing */
+    int watched;             /* Python's */
+};
+struct gd_loop *gd_stack_loop(struct gd_stack *stack); /* the stack's */
+uint64_t gd_loop_frames(struct gd_stack *stack);       /* received in all, also by polls outside the loop */
+/* The loop is about to wait in the kernel for longer than a moment; it is back, and handlers may run. */
+void gd_loop_asleep(struct gd_stack *stack);
+void gd_loop_awake(struct gd_stack *stack);
+/* sched_yield(2), which counts as spinning. */
+void gd_loop_yield(struct gd_stack *stack);
+
+/* -- a watchdog: has one handler held the loop for too long? (port/watch.c) ------------------ */
+struct gd_watch;
+/* By the loop's thread. -ENOMEM. */
+int gd_watch_new(struct gd_stack *stack, struct gd_watch **out);
+/* By another thread: waits until the loop was held for limit_ns while the stack has sockets, not counted what the machine
+ * gave to other programs. Returns gd_loop's `at` of that turn, once for each; 0: gd_watch_stop was called. */
+uint64_t gd_watch_wait(struct gd_watch *watch, uint64_t limit_ns);
+/* By that thread: waits until that turn is over, for most_ns at most. Returns how long it has taken; *over is set. */
+uint64_t gd_watch_length(struct gd_watch *watch, uint64_t at, uint64_t most_ns, int *over);
+void gd_watch_stop(struct gd_watch *watch);
+void gd_watch_free(struct gd_watch *watch); /* when that thread is out of the calls, before the stack is freed */
 
 /* -- sockets ------------------------------------------------------------------------------- */
 /* domain AF_INET/AF_INET6; type SOCK_STREAM/SOCK_DGRAM. 0, -ENOMEM, -EAFNOSUPPORT, -ESOCKTNOSUPPORT. */

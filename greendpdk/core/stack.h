@@ -28,6 +28,8 @@ struct gd_stack {
     uint64_t frames; /* received in all */
     struct gd_capture *capture; /* net/capture.c; NULL: nobody watches */
     int cpu;         /* that received the last of them; -1: none has, or nobody says (port/live.c) */
+    struct gd_loop loop;     /* port/live.c's */
+    struct gd_watch *watch;  /* port/watch.c's; NULL: nobody watches */
 
     struct gd_netif *netifs[GD_NETIFS]; /* [0] is the loopback; NULL: that slot is free */
     int netif_end;                      /* no slot from here on is in use: loops end here */

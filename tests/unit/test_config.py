@@ -19,7 +19,7 @@ def test_defaults_are_net_tap_between_two_test_addresses() -> None:
         vdev=("net_tap0",), pci=(), address=((ip("198.18.0.2/24"),),), gateway=((),), routes=(), mtu=None,
         mac=None, dns=(), loopback="kernel", poll="adaptive", ecn="answer",
         syn_cookies="full", buffer_cap=256, buffer_max=64, hugepages=False, memory=128, lcore=None,
-        eal_args=(), telemetry="auto", tap_address=((ip("198.18.0.1/24"),),))  # fmt: skip
+        eal_args=(), telemetry="auto", blocked=100, tap_address=((ip("198.18.0.1/24"),),))  # fmt: skip
 
 
 CPU = min(os.sched_getaffinity(0))
@@ -49,6 +49,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("loopback", "stack", "stack"),
     ("poll", "busy", "busy"),
     ("telemetry", "off", "off"),
+    ("blocked", "0", 0),
     ("ecn", "ask", "ask"),
     ("syn_cookies", "always", "always"),
     ("buffer_cap", "1024", 1024),
@@ -176,6 +177,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"buffer_cap": 0}, "buffer_cap", "from 1 to 1048576"),
     ({"buffer_max": "513"}, "buffer_max", "from 1 to 512"),
     ({"telemetry": "1"}, "telemetry", "auto, on, off"),
+    ({"blocked": "-1"}, "blocked", "a number of milliseconds from 0"),
     ({"hugepages": "yes"}, "hugepages", "off, on"),
     ({"memory": "1"}, "memory", "from 16 to"),
     ({"lcore": "-1"}, "lcore", "the number of a CPU"),

@@ -6,6 +6,11 @@ int gd_eal_init(int argc, char **argv);
 const char *gd_eal_version(void);
 /* EAL's and the drivers' last log lines (stderr is not written to); a static buffer, "" if none. */
 const char *gd_eal_log(void);
+/* What they have said since the last call: (digit of the level in rte_log.h, text, NUL) again and again. Returns the bytes;
+ * room must be 16 KiB. */
+int gd_eal_log_take(char *out, int room);
+/* An eventfd that is readable when there is something to take; for the life of the process. -errno. */
+int gd_eal_log_fd(void);
 struct gd_dpdk_settings {
     const char *devargs;   /* "net_tap0,iface=x" or "0000:03:00.0" */
     uint32_t mtu;          /* 0: the driver's own */

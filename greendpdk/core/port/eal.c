@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define LOG_KEEP 16384 /* bytes of the last lines: EAL's usage text takes 5,000, what a failed probe says some 500 */
@@ -29,12 +30,34 @@ static size_t log_len;
 static pid_t owner;
 static char telemetry_socket[4096], spare[4096];
 
+/* For Python's logging: messages, each behind its level (rte_log.h's 1 to 8) as a digit. A ring that is full takes no
+ * more until it is read. Written under the stream's lock as well. */
+static char log_new[LOG_KEEP];
+static size_t log_new_len;
+static int log_bell = -1; /* an eventfd */
+
+static void keep_for_logging(const char *text, size_t size)
+{
+    int level = rte_log_cur_msg_loglevel();
+    uint64_t one = 1;
+
+    if (log_new_len + size + 2 > sizeof log_new)
+        return;
+    log_new[log_new_len++] = (char)('0' + (level >= 1 && level <= 8 ? level : (int)RTE_LOG_INFO));
+    memcpy(log_new + log_new_len, text, size);
+    log_new_len += size;
+    log_new[log_new_len++] = '\0';
+    if (log_bell >= 0)
+        (void)!write(log_bell, &one, sizeof one);
+}
+
 static ssize_t log_write(void *cookie, const char *text, size_t size)
 {
     size_t take = size < sizeof log_text ? size : sizeof log_text;
     size_t drop = log_len + take > sizeof log_text ? log_len + take - sizeof log_text : 0;
 
     (void)cookie;
+    keep_for_logging(text, size);
     memmove(log_text, log_text + drop, log_len - drop);
     log_len -= drop;
     memcpy(log_text + log_len, text + size - take, take);
@@ -54,6 +77,30 @@ const char *gd_eal_log(void)
     copy[log_len] = '\0';
     funlockfile(log_stream);
     return copy;
+}
+
+int gd_eal_log_take(char *out, int room)
+{
+    size_t len = 0;
+
+    if (!log_stream)
+        return 0;
+    flockfile(log_stream);
+    fflush_unlocked(log_stream);
+    if (log_new_len <= (size_t)room) {
+        len = log_new_len;
+        memcpy(out, log_new, len);
+        log_new_len = 0;
+    }
+    funlockfile(log_stream);
+    return (int)len;
+}
+
+int gd_eal_log_fd(void)
+{
+    if (log_bell < 0)
+        log_bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return log_bell < 0 ? -errno : log_bell;
 }
 
 const char *gd_eal_runtime_dir(void)

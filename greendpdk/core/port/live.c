@@ -1,13 +1,22 @@
 /* The loop with the real clock: the one place that asks the time. Called by loop.py and socket.py; calls stack.c and
  * sock/.
+ *
+ * Where the loop's time goes is told from the looks at the clock that a poll takes anyway:
+ *
+ *   poll ──── handlers ──── poll ──── poll ─── yield ─┐── asleep ─── epoll ─── awake ── handlers ── poll
+ *   └ found something: busy ┘└ nothing: spinning, ────┘└ asleep ────────────────┘└ busy ────────────┘
+ *                               what is beyond TURN_NS busy
  */
 #define _GNU_SOURCE /* sched_getcpu */
 #include "../stack.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <time.h>
+
+#define TURN_NS 20000u /* a turn of the loop in which nothing is to do takes 1 us, and an epoll or a timer more */
 
 /* A program that sends or receives in a loop and never blocks must not stop the network: once in so many calls the
  * network gets its turn. 64 full segments are 90 KB, less than a window, so the peer does not run dry meanwhile. */
@@ -21,6 +30,67 @@ uint64_t gd_live_now(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* What went on since the last poll, or since the loop woke. The watchdog's thread reads `at`. */
+static void account(struct gd_loop *loop, uint64_t now, uint64_t spin_ns)
+{
+    uint64_t took = now - loop->at, spun = 0;
+
+    if (loop->idle)
+        spun = took < spin_ns + TURN_NS ? took : spin_ns + TURN_NS;
+    if (loop->at != 0) {
+        loop->spinning += spun;
+        loop->busy += took - spun;
+        if (took - spun > loop->longest)
+            loop->longest = took - spun;
+    }
+    __atomic_store_n(&loop->at, now, __ATOMIC_RELAXED);
+}
+
+struct gd_loop *gd_stack_loop(struct gd_stack *stack)
+{
+    return &stack->loop;
+}
+
+uint64_t gd_loop_frames(struct gd_stack *stack)
+{
+    return stack->frames;
+}
+
+void gd_loop_asleep(struct gd_stack *stack)
+{
+    uint64_t now = gd_live_now();
+
+    account(&stack->loop, now, 0);
+    stack->loop.slept_at = now;
+    __atomic_store_n(&stack->loop.at, 0, __ATOMIC_RELAXED);
+}
+
+void gd_loop_awake(struct gd_stack *stack)
+{
+    struct gd_loop *loop = &stack->loop;
+    uint64_t now = gd_live_now();
+
+    if (loop->slept_at == 0)
+        return;
+    loop->asleep += now - loop->slept_at;
+    loop->slept_at = 0;
+    loop->idle = 0;
+    __atomic_store_n(&loop->at, now, __ATOMIC_SEQ_CST);
+    if (stack->watch != NULL)
+        gd_watch_ring(stack->watch);
+}
+
+void gd_loop_yield(struct gd_stack *stack)
+{
+    uint64_t now;
+
+    sched_yield();
+    now = gd_live_now();
+    if (stack->loop.at != 0)
+        stack->loop.spinning += now - stack->loop.at;
+    __atomic_store_n(&stack->loop.at, now, __ATOMIC_RELAXED);
+}
+
 int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int max, int64_t *next_in_ns,
                  uint32_t *frames)
 {
@@ -30,9 +100,12 @@ int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int 
     uint64_t next;
     int count;
 
+    account(&stack->loop, now, spin_ns);
+    stack->loop.turns++;
     stack->calls = 0;
     for (;;) {
         next = gd_stack_poll(stack, now);
+        stack->loop.polls++;
         count = gd_stack_events(stack, pairs, max);
         if (count || spin_ns == 0)
             break;
@@ -44,6 +117,10 @@ int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int 
     *frames = (uint32_t)(stack->frames - received);
     if (*frames > 0)
         stack->cpu = sched_getcpu();
+    stack->loop.idle = count == 0 && *frames == 0;
+    stack->loop.events += (uint64_t)count;
+    if (stack->loop.watched && !stack->loop.idle)
+        stack->loop.polling += gd_live_now() - now;
     return count;
 }
 

@@ -63,6 +63,8 @@ static void set_stream(struct gd_listed *out, struct gd_tcb *tcb)
     }
     out->recv_queue = tcb->rcv.len;
     out->send_queue = (uint32_t)gd_sock_unacked(&tcb->sock);
+    out->sent = tcb->tally.bytes_sent;
+    out->received = tcb->tally.bytes_received;
     set_timer(out, tcb);
 }
 
@@ -157,6 +159,18 @@ int gd_stack_list(struct gd_stack *stack, uint64_t *cursor, struct gd_listed *ou
     else
         *cursor = flows ? 0 : FLOWS;
     return count;
+}
+
+void gd_stack_states(struct gd_stack *stack, uint32_t *sixteen)
+{
+    memset(sixteen, 0, 16 * sizeof(*sixteen));
+    for (struct gd_list *link = stack->socks.next; link != &stack->socks; link = link->next) {
+        struct gd_sock *sock = GD_ENTRY(link, struct gd_sock, all_link);
+
+        sixteen[sock->type == SOCK_STREAM ? gd_tcp_state_number(gd_tcb(sock)->state) & 15 : 0]++;
+    }
+    sixteen[SYN_RECEIVED] += stack->nrequests;
+    sixteen[TIME_WAIT] += stack->ntime_waits;
 }
 
 int gd_stack_tcp_info(struct gd_stack *stack, uint32_t id, void *info, char *congestion)

@@ -1,0 +1,54 @@
+"""Where a program is, in a few words: the innermost frame that is the program's own.
+
+Called by _watchdog.py and _accounting.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from types import FrameType
+from typing import Any
+
+import gevent
+import greenlet
+
+_DEEP = 100  # frames looked at
+_OWN = tuple(
+    os.path.dirname(os.path.realpath(path)) + os.sep for path in (__file__, gevent.__file__, greenlet.__file__)
+)
+_STANDARD = sysconfig.get_path("stdlib") + os.sep
+_PACKAGES = tuple(sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib"))
+
+
+def innermost(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame of the program or its packages; where there is none, of the standard library."""
+    standard = None
+    for _ in range(_DEEP):
+        if frame is None:
+            break
+        path = frame.f_code.co_filename
+        if not path.startswith((*_OWN, "<frozen")) and not (path.startswith("src/") or path.endswith(".pyx")):
+            if not path.startswith(_STANDARD) or path.startswith(_PACKAGES):
+                return frame
+            standard = standard or frame
+        frame = frame.f_back
+    return standard
+
+
+def text(frame: FrameType | None) -> str:
+    """Return "function (file.py:12)", "" for none; of the path the last two parts."""
+    if frame is None:
+        return ""
+    path = "/".join(frame.f_code.co_filename.split(os.sep)[-2:])
+    return f"{frame.f_code.co_name} ({path}:{frame.f_lineno})"
+
+
+def greenlet_name(one: Any) -> str:
+    """Return what a greenlet runs: its function's name, "main" for the thread's first one."""
+    run = getattr(one, "_run", None) or getattr(one, "run", None)
+    function = getattr(run, "__func__", run)
+    name = getattr(function, "__qualname__", "")
+    if name:
+        return str(name)
+    return "main" if getattr(one, "parent", None) is None else type(one).__name__
