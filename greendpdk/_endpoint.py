@@ -40,9 +40,10 @@ class Endpoint:
     """The shared state; refs counts fds in the table and raw sockets that have none yet."""
 
     __slots__ = (
-        "__weakref__", "_kernel_io", "by_device", "c", "family", "fds", "groups_by_kernel", "id", "k", "kernels_turn",
-        "nonblocking", "options", "peers_by_kernel", "poller", "proto", "pumps", "refs", "scratch", "scratch_size",
-        "settled", "stack", "standin", "thread", "timeouts", "type", "watchers", "writes_shut",
+        "__weakref__", "_kernel_io", "by_device", "c", "family", "fds", "groups_by_kernel", "id", "k", "kept",
+        "kernels_turn", "lent", "nonblocking", "options", "peers_by_kernel", "poller", "proto", "pumps", "refs",
+        "scratch", "scratch_size", "settled", "stack", "standin", "thread", "timeouts", "type", "watchers",
+        "writes_shut",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, family: int, type: int, proto: int, c: Any = None) -> None:
@@ -69,7 +70,9 @@ class Endpoint:
         self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
         self.options: list[tuple[Any, ...]] = []
         self.refs = 1
+        self.lent = 0  # references that forked children have (_share.py)
         self.fds: set[int] = set()
+        self.kept = -1  # of the fds, the one that goes on for the children's sake
         self.standin: _fds.StandIn | None = None
         self.watchers: list[Any] = []  # StackWatcher, and _interest.Entry
         stack.sockets[self.id] = self

@@ -167,12 +167,26 @@ def forget(fd: int, close: bool = True) -> bool:
     if end is None:
         return False
     end.fds.discard(fd)
+    if fd == end.kept:
+        end.kept = -1
+    elif not end.fds and end.lent and end.standin is not None and _inode(fd) == end.standin.inode:
+        _keep(end, fd)
     if not end.fds:
         drop_stand_in(end)
     if close:
         _close(fd)
     end.release()
     return True
+
+
+def _keep(end: Endpoint, fd: int) -> None:
+    """Keep the pair while children have copies of the number: with the far end closed, they would be ready always."""
+    with contextlib.suppress(OSError):  # EMFILE
+        new = _dup(fd)
+        _table[new] = end
+        end.fds.add(new)
+        end.kept = new
+        end.refs += 1
 
 
 def drop_stand_in(end: Endpoint) -> None:

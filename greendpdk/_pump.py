@@ -46,10 +46,10 @@ class Pump:
         self._stack.timeout = None  # type: ignore[assignment]  # not settimeout(), which sets O_NONBLOCK
         self._pair = _blocking.kernel_socket(fileno=ours.detach())
         self._pair.timeout = None
-        self._sending = False
+        self._sending = self._left = False
         end.pumps.append(self)
         self._reader = gevent.spawn(self._in) if reads else None
-        gevent.spawn(self._out)
+        self._writer = gevent.spawn(self._out)
 
     def _in(self) -> None:
         with contextlib.suppress(OSError):
@@ -85,7 +85,17 @@ class Pump:
                     self._stack.shutdown(_socket.SHUT_WR)
                 waiting.poll()
 
+    def leave(self) -> None:
+        """End in a forked child, where it is a copy: it would take the parent's bytes."""
+        self._left = self._stack._sock._closed = True  # its reference is not the child's
+        for greenlet in (self._reader, self._writer):
+            if greenlet is not None:
+                greenlet.kill(block=False)
+
     def _close(self) -> None:
+        if self._left:
+            self._pair.close()
+            return
         self._end.pumps.remove(self)
         if self._reader is not None:
             self._reader.kill()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import contextlib
 import errno
 import marshal
 import os
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from greendpdk import _fds, _share
+from greendpdk._address import parse, show
 from greendpdk._endpoint import Endpoint
 from greendpdk._raw import RawSocket
 from greendpdk._watcher import StackWatcher
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from greendpdk._stack import Stack
 
 _CHUNK = 64 * 1024
+_ENDED = "the parent, which has greendpdk's stack, has ended"
+_ERRORS: dict[str, type[Exception]] = {one.__name__: one for one in (TypeError, ValueError, OverflowError)}
 _channel: Channel | None = None
 
 
@@ -37,33 +41,61 @@ class Channel:
     def __init__(self, there: _socket.socket) -> None:
         self._pair = there
         self.pid = os.getpid()
+        self._turn = 0
+        self._answers: dict[int, tuple[Any, int] | None] = {}  # None: asked for. A signal's handler may ask meanwhile
+        self._closed: list[int] = []  # not told yet
 
     def ask(self, name: str, number: int, *args: Any) -> tuple[Any, int]:
         """Have the parent do it; return what it returned, and an fd or -1."""
-        message = marshal.dumps((name, number, tuple(map(_plain, args))))
+        self._turn = turn = self._turn + 1
+        self._answers[turn] = None
         try:
-            self._pair.send(message)
-            data, rights, _, _ = self._pair.recvmsg(_share.MESSAGE, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+            if self._closed:
+                self._tell(0)
+            self._send((turn, name, number, tuple(map(_plain, args))))
+            while (answer := self._answers[turn]) is None:
+                self._receive()
+        finally:
+            del self._answers[turn]  # what comes after an exception out of a signal's handler is for nobody
+        (kind, result), fd = answer
+        if kind.__class__ is str:
+            raise _ERRORS.get(kind, RuntimeError)(result)
+        if kind:
+            raise OSError(kind, result)
+        return result, fd
+
+    def _send(self, message: tuple[Any, ...], flags: int = 0) -> None:
+        try:
+            self._pair.send(marshal.dumps(message), flags)
         except (BrokenPipeError, ConnectionResetError):
+            raise OSError(errno.EBADF, _ENDED) from None
+
+    def _receive(self) -> None:
+        """Take one answer, to this question or to one whose asker was interrupted by it."""
+        try:
+            data, rights, _, _ = self._pair.recvmsg(_share.MESSAGE, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
             data, rights = b"", []
         if not data:
-            raise OSError(errno.EBADF, "the parent, which has greendpdk's stack, has ended")
+            raise OSError(errno.EBADF, _ENDED)
         fds = array.array("i")
         for _, _, value in rights:
             fds.frombytes(value[:4])
-        number, result = marshal.loads(data)
-        if number < 0:
-            raise RuntimeError(f"in the parent of this process: {result}")
-        if number:
-            raise OSError(number, result)
-        return result, fds[0] if fds else -1
+        turn, *answer = marshal.loads(data)
+        if turn in self._answers:
+            self._answers[turn] = (answer, fds[0] if fds else -1)
+        elif fds:
+            os.close(fds[0])
 
-    def tell(self, name: str, number: int) -> None:
-        """Have the parent do it some time."""
-        try:
-            self._pair.send(marshal.dumps((name, number, ())))
-        except OSError:
-            return  # it has ended, and all its sockets with it
+    def close_for(self, number: int) -> None:
+        """Have the parent give a socket back, some time: a child that ends must not wait for it."""
+        self._closed.append(number)
+        with contextlib.suppress(OSError):  # full: with the next one; or the parent has ended, and its sockets
+            self._tell(_socket.MSG_DONTWAIT)
+
+    def _tell(self, flags: int) -> None:
+        self._send((0, "close", 0, tuple(self._closed)), flags)
+        self._closed.clear()
 
     def fork(self) -> _socket.socket | None:
         """Have a pair made for a child of this child."""
@@ -101,6 +133,20 @@ class RemoteSocket:
             raise AttributeError(name)
         return lambda *args: self._channel.ask(name, self._number, *args)[0]
 
+    def _resolved(self, address: Any) -> Any:
+        """Resolve a name here: the parent answers from its hub, which must not wait for a name server."""
+        if not isinstance(address, tuple):
+            return address
+        return *show(self._end.family, *parse(self._end.family, address, "connect"))[:2], *address[2:]
+
+    def bind(self, address: Any) -> None:
+        """Bind."""
+        self._channel.ask("bind", self._number, self._resolved(address))
+
+    def connect_ex(self, address: Any) -> int:
+        """Begin to connect, or tell how it goes."""
+        return int(self._channel.ask("connect_ex", self._number, self._resolved(address))[0])
+
     def fileno(self) -> int:
         """Return a number that is as ready as the socket; made by the parent."""
         if self._fd < 0:
@@ -116,14 +162,15 @@ class RemoteSocket:
 
     def sendto(self, data: Any, flags: int, address: Any) -> int:
         """Send one datagram."""
-        return int(self._channel.ask("sendto", self._number, memoryview(data).cast("B"), flags, address)[0])
+        view = memoryview(data).cast("B")
+        return int(self._channel.ask("sendto", self._number, view, flags, self._resolved(address))[0])
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         """Send several buffers as one message."""
         data = b"".join(bytes(memoryview(buffer)) for buffer in buffers)
         if self._end.type == _socket.SOCK_STREAM:
             data = data[:_CHUNK]
-        return int(self._channel.ask("sendmsg", self._number, (data,), ancdata, flags, address)[0])
+        return int(self._channel.ask("sendmsg", self._number, (data,), ancdata, flags, self._resolved(address))[0])
 
     def recvmsg(self, size: int, ancsize: int = 0, flags: int = 0) -> tuple[Any, ...]:
         """Receive (data, ancillary data, flags, address)."""
@@ -161,7 +208,7 @@ class RemoteSocket:
             os.close(self._fd)
             self._fd = -1
         if self._channel.pid == os.getpid():
-            self._channel.tell("close", self._number)
+            self._channel.close_for(self._number)
 
 
 def _copy_of(end: Endpoint, number: int) -> Endpoint:
@@ -172,7 +219,7 @@ def _copy_of(end: Endpoint, number: int) -> Endpoint:
             setattr(made, name, getattr(end, name))
     made.c, made.standin, made._kernel_io = None, None, None
     made.id, made.refs, made.fds, made.watchers, made.options = number, 1, set(), [], []
-    made.pumps = []
+    made.pumps, made.lent, made.kept = [], 0, -1
     return made
 
 
@@ -188,6 +235,11 @@ def take_over(stack: Stack) -> None:
             if isinstance(watcher, StackWatcher):
                 watcher.stop()
         end.watchers = []
+        _forget_children(end)
+        if not end.refs:
+            del stack.sockets[end.id]  # the parent has closed it, and a sibling has not
+            end.c = end.k = None
+            continue
         if end.c is not None:
             end.c = None
             _fds.drop_stand_in(end)
@@ -196,6 +248,19 @@ def take_over(stack: Stack) -> None:
             end.k = None
         if _channel is not None:
             end.k = RemoteSocket(_channel, end)
+
+
+def _forget_children(end: Endpoint) -> None:
+    """Leave the references of this process's siblings, and of the pumps, which go on in the parent."""
+    end.refs, end.lent = end.refs - end.lent, 0
+    for pump in end.pumps:
+        pump.leave()
+        end.refs -= 1
+    end.pumps = []
+    if end.kept >= 0:
+        end.refs += 1  # so that nothing is closed
+        _fds.forget(end.kept)
+        end.refs -= 1
 
 
 _pending: list[_socket.socket | None] = []

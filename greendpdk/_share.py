@@ -4,10 +4,11 @@ Called by os.fork (hooks), by the loop when a child has asked; calls _raw.py for
 child's half. A child has a copy of the engine's memory, but the ports' queues are the parent's, so the sockets stay:
 
     child   recv(), accept(), ... ─► _remote.RemoteSocket ──┐ one SOCK_SEQPACKET pair for each child:
-    parent  the same try_ call on the same endpoint ◄───────┘ (call, id, arguments) ─► (errno, result) and fds
+    parent  the same try_ call on the same endpoint ◄───────┘ (turn, call, id, arguments) ─► (turn, errno, result), fds
 
 As with the kernel's file table, each open socket is the child's too until it closes it, ends or executes another
 program: only then is a connection that the parent has closed at its end. A fork costs one reference for each socket.
+A child is trusted as a copy of the parent: it may call what is named here, and bad marshal data can crash the parent.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent.monkey import is_object_patched
 
 from greendpdk import _fds, _stack
@@ -36,7 +38,7 @@ _TURN = 16  # calls of one child before the loop goes on
 MESSAGE = 160 * 1024  # more than the largest datagram; the pair's buffer holds 208 KiB
 exec_follows = 0  # while gevent's Popen forks: the child executes a program at once, which has no use for it
 _shares: set[Share] = set()
-_forking: list[tuple[Share, _socket.socket]] = []
+_forking: list[Share] = []  # by the stack's thread alone; another one may fork at the same moment
 
 
 class Share:
@@ -45,13 +47,14 @@ class Share:
     def __init__(self, stack: Any, ends: dict[int, Endpoint]) -> None:
         self.held = ends
         for end in ends.values():
-            end.refs += 1
+            _take(end)
         self._stack = stack
-        self._numbers: dict[int, int] = {}  # by the endpoint's id: made for this child
         self._here, self.there = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._here.setblocking(False)
+        self.there.setblocking(True)  # whatever socket.setdefaulttimeout() says
         for sock in (self._here, self.there):
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDBUF, 2 * MESSAGE)
+        self.thread = get_ident()
         self._watcher: Any = None
 
     def begin(self) -> None:
@@ -71,16 +74,12 @@ class Share:
         self.there.close()
         held, self.held = self.held, {}
         for end in held.values():
-            self._drop(end)
-
-    def _drop(self, end: Endpoint) -> None:
-        fd = self._numbers.pop(end.id, -1)
-        if fd >= 0:
-            _fds.forget(fd)
-        end.release()
+            _give_back(end)
 
     def leave(self) -> None:
         """Forget it in the child, where it is a copy."""
+        if self._watcher is not None:
+            self._watcher.stop()
         self._here.close()
         self.held = {}
 
@@ -95,26 +94,35 @@ class Share:
             if not message:
                 self.end()
                 return
-            name, number, args = marshal.loads(message)
-            fds: list[int] = []
             try:
-                answer: tuple[int, Any] = (0, self._do(name, number, args, fds))
-            except OSError as error:
-                answer = (error.errno or errno.EIO, error.strerror)
-            except Exception as error:
-                answer = (-1, f"{type(error).__name__}: {error}")
-            if name != "close":
-                self._answer(answer, fds)
-            for fd in fds if name != "fileno" else ():
-                _fds._close(fd)
+                turn, name, number, args = marshal.loads(message)
+            except (ValueError, TypeError, EOFError):
+                self.end()  # not by our half
+                return
+            if name == "close":
+                for one in args:
+                    if one in self.held:
+                        _give_back(self.held.pop(one))
+            elif name == "shutdown":
+                gevent.spawn(self._reply, turn, name, number, args)  # may wait for a pump, which the hub must not
+            else:
+                self._reply(turn, name, number, args)
 
-    def _answer(self, answer: tuple[int, Any], fds: list[int]) -> None:
-        sent = fds[:1]
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", sent))] if sent else []
+    def _reply(self, turn: int, name: str, number: int, args: tuple[Any, ...]) -> None:
+        fds: list[int] = []
+        try:
+            answer: tuple[Any, ...] = (turn, 0, self._do(name, number, args, fds))
+        except OSError as error:
+            answer = (turn, error.errno or errno.EIO, error.strerror)
+        except Exception as error:
+            answer = (turn, type(error).__name__, str(error))
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             self._here.sendmsg([marshal.dumps(answer)], rights)
         except OSError:
             self.end()  # it asks without waiting for answers, or is gone
+        for fd in fds if name != "fileno" else ():
+            _fds._close(fd)
 
     def _do(self, name: str, number: int, args: tuple[Any, ...], fds: list[int]) -> Any:
         if name == "fork":
@@ -125,9 +133,6 @@ class Share:
         end = self.held.get(number)
         if end is None or not end.open:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if name == "close":
-            self._drop(self.held.pop(number))
-            return None
         raw = _lend(end)
         try:
             return self._call(raw, name, args, fds)
@@ -148,6 +153,7 @@ class Share:
             fds.append(taken)
             return 0, address
         taken._closed = True  # its reference is the child's
+        taken.end.lent += 1
         self.held[taken.end.id] = taken.end
         return taken.end.id, address
 
@@ -155,13 +161,30 @@ class Share:
         end = raw.end
         if not end.fds:
             end.refs += 1
-            self._numbers[end.id] = _fds.number(end)
+            end.kept = _fds.number(end)
         fds.append(next(iter(end.fds)))
 
     def _pump(self, raw: RawSocket, fds: list[int]) -> None:
         from greendpdk import _pump
 
         fds.append(_pump.make(raw.end))
+
+
+def _take(end: Endpoint) -> None:
+    end.refs += 1
+    end.lent += 1
+
+
+def _give_back(end: Endpoint) -> None:
+    end.lent -= 1
+    if not end.lent and end.kept >= 0:
+        _fds.forget(end.kept)
+    end.release()
+
+
+def own(end: Endpoint) -> int:
+    """Count the references that are this process's own, and not its children's."""
+    return end.refs - end.lent - (end.kept >= 0)
 
 
 def _lend(end: Endpoint) -> RawSocket:
@@ -182,22 +205,22 @@ def _before_fork() -> None:
         return
     if not is_object_patched("os", "fork"):
         return  # a parent that waits in the kernel for its child would not hear it: the sockets are EBADF there
-    ends = {number: end for number, end in stack.sockets.items() if end.c is not None}
+    ends = {number: end for number, end in stack.sockets.items() if end.c is not None and own(end)}
     if ends:
-        share = Share(stack, ends)
-        _forking.append((share, share.there))
+        _forking.append(Share(stack, ends))
 
 
 def _after_in_parent() -> None:
-    while _forking:
-        _forking.pop()[0].begin()
+    while _forking and get_ident() == _forking[-1].thread:
+        _forking.pop().begin()
 
 
 def taken_in_child() -> _socket.socket | None:
     """Give the child's end of the pair to the child, and forget what is the parent's."""
     there = None
     while _forking:
-        share, there = _forking.pop()
+        share = _forking.pop()
+        there = share.there if get_ident() == share.thread else None
         share.leave()
     for share in list(_shares):
         share.leave()  # of older siblings
