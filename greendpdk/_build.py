@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,20 @@ def flags(dpdk: bool) -> tuple[list[str], list[str]]:
     return compile_words, link_words
 
 
+def counter_help() -> str:
+    """Return C that says what each counter of util/stats.def counts: its comment there, else its name in words."""
+    texts = []
+    source = (CORE / "util" / "stats.def").read_text()
+    for name, text in re.findall(r"GD_COUNTER\((\w+)\)[ \t]*(?:/\*(.*?)\*/)?", source):
+        words = text.strip() or name.replace("_", " ")
+        texts.append('    "' + words.replace("\\", "\\\\").replace('"', '\\"') + '",\n')
+    return (
+        "static const char *gd_stack_counter_help(int index)\n{\n    static const char *const texts[] = {\n"
+        + "".join(texts)
+        + "    };\n    return index >= 0 && index < (int)(sizeof texts / sizeof texts[0]) ? texts[index] : NULL;\n}\n"
+    )
+
+
 def make(
     name: str,
     dpdk: bool,
@@ -102,8 +117,8 @@ def make(
 
     ffi = cffi.FFI()
     ffi.cdef((CORE / "api.cdef.h").read_text())
-    ffi.cdef("static const int GD_HAVE_DPDK;")
-    body = PREAMBLE + f"static const int GD_HAVE_DPDK = {int(dpdk)};\n"
+    ffi.cdef("static const int GD_HAVE_DPDK; const char *gd_stack_counter_help(int index);")
+    body = PREAMBLE + f"static const int GD_HAVE_DPDK = {int(dpdk)};\n" + counter_help()
     if dpdk:
         ffi.cdef((CORE / "port" / "dpdk.cdef.h").read_text())
         body += '#include "core/port/dpdk.h"\n'

@@ -5,7 +5,9 @@ Called by _stack.py and cli/run.py; calls _config_ports.py, which has the settin
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import ipaddress
 import os
 import re
 import shlex
@@ -48,6 +50,7 @@ class Settings:
     eal_args: tuple[str, ...]
     telemetry: str
     blocked: int
+    metrics: tuple[str, int] | None
     tap_address: tuple[tuple[ports.Interface, ...], ...]
 
     @property
@@ -169,6 +172,18 @@ def _choice(*allowed: str) -> Callable[[str, Any], str]:
     return parse
 
 
+def _endpoint(name: str, value: Any) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    host, colon, port = str(value).rpartition(":")
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]") or "127.0.0.1")
+        spelled = bool(colon) and port.isascii() and port.isdigit() and (address.version == 4 or host.startswith("["))
+        if spelled and int(port) < 1 << 16:
+            return str(address), int(port)
+    raise ConfigError(name, value, "it must be an address and a port: '127.0.0.1:9464', '[::1]:9464', ':9464'")
+
+
 def _switch(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -205,5 +220,6 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "eal_args": _words,
     "telemetry": _choice("auto", "on", "off"),
     "blocked": _number(0, 1 << 20, "a number of milliseconds"),
+    "metrics": _endpoint,
     "tap_address": ports.tap_address,
 }

@@ -46,6 +46,7 @@ class Stack:
     poller: Any = None
     telemetry: Any = None  # _telemetry.Telemetry, where it is on
     watchdog: Any = None  # _watchdog.Watchdog, where there is one
+    metrics: Any = None  # metrics.Server, where the setting asks for it
     device_fds: list[tuple[int, str]] = field(default_factory=list)
     cpus: set[int] | None = None  # where the thread may run again after stop, if `lcore` bound it
 
@@ -126,7 +127,19 @@ def start(**settings: Any) -> Stack:
         _free(stack)
         raise
     _running = stack
+    if loaded.metrics is not None:
+        _serve_metrics(stack, *loaded.metrics)
     return stack
+
+
+def _serve_metrics(stack: Stack, address: str, port: int) -> None:
+    try:
+        from greendpdk.metrics import Server
+
+        stack.metrics = Server(address, port)
+    except BaseException:
+        stop(0)
+        raise
 
 
 def _check_same(stack: Stack, settings: dict[str, Any]) -> None:
@@ -215,6 +228,8 @@ def _finish(stack: Stack, timeout: float) -> None:
         if end.c is not None:
             lib.gd_sock_shutdown(end.c, socket.SHUT_WR)
     stack.poller.flush(timeout)
+    if stack.metrics is not None:
+        stack.metrics.stop()
     if stack.watchdog is not None:
         stack.watchdog.stop()
     if stack.telemetry is not None:

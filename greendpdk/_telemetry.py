@@ -37,6 +37,7 @@ STATES = (
     "", "ESTAB", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "UNCONN", "CLOSE-WAIT", "LAST-ACK",
     "LISTEN", "CLOSING",
 )  # fmt: skip  (ss(8)'s names, by include/net/tcp_states.h's numbers)
+_LOOPBACK = 1  # the interface's number in every stack
 TIMERS = ("", "on", "keepalive", "timewait", "persist")
 
 
@@ -127,11 +128,16 @@ class Telemetry:
         return {"watched": int(accounting.on), "greenlets_ns": accounting.greenlets_ns, **loop_times(self.stack)}
 
     def _top(self, _: str) -> Answer:
-        found: Answer = {"loop": self._loop("on"), "states": states(self.stack)}
+        found: Answer = {"loop": self._loop("on"), "states": states(self.stack), "port/lo": self._loopback()}
         found.update({f"handler/{at}": row for at, row in enumerate(self._accounting.handlers())})
         held = self.stack.watchdog.held if self.stack.watchdog is not None else ()
         found.update({f"held/{at}": {"where": one.place, "ms": one.milliseconds} for at, one in enumerate(held)})
         return found
+
+    def _loopback(self) -> dict[str, int]:
+        four = ffi.new("uint64_t[4]")
+        check(lib.gd_stack_port_counters(self.stack.c, _LOOPBACK, four))
+        return dict(zip(("rx_packets", "rx_bytes", "tx_packets", "tx_bytes"), map(int, four), strict=True))
 
     def _sockets(self, parameters: str) -> Answer:
         words = parameters.split(",")

@@ -72,6 +72,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "speed": (lambda: os.environ.get("GREENDPDK_SANITIZE", "") != "1", "gigabits take the sanitizers' build minutes"),
     "stdlib-tests": (lambda: _package("test.test_socket"), "the interpreter comes without its tests (apt install "
                      "libpython3.11-testsuite)"),
+    "dpdk-telemetry": (lambda: shutil.which("dpdk-telemetry.py") is not None,
+                       "DPDK's usertools, from its source or Fedora's dpdk-tools"),
     "curl": (lambda: shutil.which("curl") is not None, "apt install curl"),
     "openssl": (lambda: shutil.which("openssl") is not None, "apt install openssl"),
     "tshark": (lambda: shutil.which("tshark") is not None, "apt install tshark"),

@@ -17,6 +17,7 @@ COMMANDS = {
     "ss": "connections of a running process",
     "capture": "frames of a running process, to a pcapng file",
     "stat": "named counters of a running process, and their rates",
+    "top": "a live screen of a running process: rates, connections, its loop and who holds it",
 }
 PROGRAM = "greendpdk"
 

@@ -44,6 +44,7 @@ _SETTINGS = (
     ("lcore", "CPU", "the CPU that the thread is bound to (default: none, it keeps its affinity)"),
     ("eal-args", "WORDS", "more arguments for rte_eal_init"),
     ("blocked", "MS", "warn of what holds the loop for longer than that; 0: never (default: 100)"),
+    ("metrics", "ADDRESS:PORT", "serve Prometheus metrics there, by the kernel (default: no)"),
     ("telemetry", "auto|on|off", "DPDK's telemetry, which `greendpdk ss` and others ask: where DPDK runs, or started "
      "for it, or not (default: auto)"),
 )

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +34,34 @@ def test_every_socket_is_told_of_page_by_page(process: Watched) -> None:
     assert process.ask("/greendpdk/info")["sockets"] == 601
     assert process.ask("/greendpdk/counters")["tcp_in"] > 600
     assert "ValueError" in process.ask("/greendpdk/sockets,nonsense")["error"]
+
+
+@pytest.mark.needs("namespaces")  # root, to become another
+def test_another_user_is_refused(process: Watched) -> None:
+    """DPDK's socket itself would let everybody in: its directory does not."""
+    path = str(process.place / "dpdk_telemetry.v2")
+    connect = (f"import os, socket; os.setgroups([]); os.setgid(int({{0}})); os.setuid(int({{0}})); "
+               f"socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect({path!r})")
+    for user, allowed in ((65534, False), (0, True)):
+        words = [sys.executable, "-c", connect.format(user)]
+        asked = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert (asked.returncode == 0) is allowed and ("PermissionError" in asked.stderr) is not allowed, asked.stderr
+
+
+@pytest.mark.needs("dpdk-telemetry")
+def test_dpdks_own_script_asks_it(process: Watched) -> None:
+    words = ["dpdk-telemetry.py", "-f", process.place.name]
+    asked = subprocess.run(words, input="/greendpdk/info\n/greendpdk/loop,on\nquit\n", capture_output=True, text=True,
+                           timeout=30, check=True)
+    assert f'"pid": {process.run.pid}' in asked.stdout and '"watched": 1' in asked.stdout
+
+
+def test_its_commands_are_listed_and_explained_in_dpdks_protocol(process: Watched) -> None:
+    """What dpdk-telemetry.py does when it starts: it reads the list, and /help,COMMAND tells what one is for."""
+    mine = [name for name in process.ask("/") if name.startswith("/greendpdk/")]
+    assert mine == [f"/greendpdk/{name}" for name in ("capture", "counters", "info", "loop", "sockets", "top")]
+    for name in mine:
+        assert len(process.ask(f"/help,{name}")[name]) > 20
 
 
 def test_only_its_user_may_ask_and_nothing_is_left(process: Watched) -> None:

@@ -19,7 +19,7 @@ def test_defaults_are_net_tap_between_two_test_addresses() -> None:
         vdev=("net_tap0",), pci=(), address=((ip("198.18.0.2/24"),),), gateway=((),), routes=(), mtu=None,
         mac=None, dns=(), loopback="kernel", poll="adaptive", ecn="answer",
         syn_cookies="full", buffer_cap=256, buffer_max=64, hugepages=False, memory=128, lcore=None,
-        eal_args=(), telemetry="auto", blocked=100, tap_address=((ip("198.18.0.1/24"),),))  # fmt: skip
+        eal_args=(), telemetry="auto", blocked=100, metrics=None, tap_address=((ip("198.18.0.1/24"),),))  # fmt: skip
 
 
 CPU = min(os.sched_getaffinity(0))
@@ -50,6 +50,9 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("poll", "busy", "busy"),
     ("telemetry", "off", "off"),
     ("blocked", "0", 0),
+    ("metrics", "10.0.0.1:9464", ("10.0.0.1", 9464)),
+    ("metrics", ":0", ("127.0.0.1", 0)),
+    ("metrics", "[::1]:80", ("::1", 80)),
     ("ecn", "ask", "ask"),
     ("syn_cookies", "always", "always"),
     ("buffer_cap", "1024", 1024),
@@ -177,6 +180,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"buffer_cap": 0}, "buffer_cap", "from 1 to 1048576"),
     ({"buffer_max": "513"}, "buffer_max", "from 1 to 512"),
     ({"telemetry": "1"}, "telemetry", "auto, on, off"),
+    ({"metrics": "9464"}, "metrics", "an address and a port"),
+    ({"metrics": "::1:80"}, "metrics", "[::1]:9464"),
+    ({"metrics": "localhost:80"}, "metrics", "127.0.0.1:9464"),
+    ({"metrics": ":65536"}, "metrics", "an address and a port"),
     ({"blocked": "-1"}, "blocked", "a number of milliseconds from 0"),
     ({"hugepages": "yes"}, "hugepages", "off, on"),
     ({"memory": "1"}, "memory", "from 16 to"),
