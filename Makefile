@@ -12,10 +12,10 @@ BASELINE ?=
 SANITIZED = $(wildcard tests/unit tests/tcp tests/sim)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test stdlib programs apps oracle docs lint type asan fuzz table bench clean
+.PHONY: help venv build demo test stdlib programs apps oracle docs lint type asan fuzz table bench wheel dist dist-test clean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: setup.cfg setup.py pyproject.toml
 	@.ci/packages $(PYTHON)
@@ -82,6 +82,15 @@ table: build ## write the throughput table of tests/sim anew
 
 bench: build ## measure round trips and throughput
 	@$(BIN)/python benchmarks/bench.py
+
+wheel: venv ## make dist/*.whl, for Pythons without a compiler; DPDK stays the system's
+	@.ci/dist $(BIN) --wheel
+
+dist: venv ## make the sdist as well, and check both
+	@.ci/dist $(BIN)
+
+dist-test: dist ## install both, and a fresh clone, as root and as an ordinary user, and run them (minutes)
+	@$(BIN)/python -m pytest tests/fresh --fresh $(PYTEST)
 
 clean: ## remove what was built, and .venv
 	@rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,20 +15,38 @@ if TYPE_CHECKING:
     from greendpdk._pump import kernel_fd
     from greendpdk._stack import Stack, counters, poll, running, start, stop, version
 
-__all__ = ["ConfigError", "Settings", "Stack", "counters", "kernel_fd", "poll", "running", "start", "stop", "version"]
+    __version__: str
 
-__version__ = "0.1.0"
+__all__ = ["ConfigError", "Settings", "Stack", "counters", "kernel_fd", "poll", "running", "start", "stop", "version"]
 
 _HOME = {"Settings": "_config", "ConfigError": "_errors", "kernel_fd": "_pump"}
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
     if name not in __all__:
         raise AttributeError(f"module 'greendpdk' has no attribute {name!r}")
-    value = getattr(import_module(f"greendpdk.{_HOME.get(name, '_stack')}"), name)
+    try:
+        module = import_module(f"greendpdk.{_HOME.get(name, '_stack')}")
+    except ImportError as error:
+        from greendpdk._missing import explained
+
+        raise explained(error) from None
+    value = getattr(module, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    """Return what the installed package calls itself, which is its git tag's name (setuptools-scm)."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("greendpdk")
+    except metadata.PackageNotFoundError:  # a source tree on PYTHONPATH
+        return "0+unknown"

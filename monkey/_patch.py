@@ -9,6 +9,9 @@ Called by __init__.py and _plugin.py; calls gevent.monkey, loop.install, _refuse
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -25,8 +28,12 @@ def patch_all(**options: Any) -> None:
     Options are gevent's (socket=False, ...) and the settings of greendpdk.start(), which a stack that runs
     already must not be given again.
     """
-    from greendpdk import _config, _stack
+    from greendpdk._missing import explained
 
+    try:
+        from greendpdk import _config, _stack
+    except ImportError as error:
+        raise explained(error) from None
     setting = options.pop("dns", True)  # gevent's switch and our setting have one name
     parts = {name: options.pop(name) for name in PARTS if name in options}
     parts["dns"] = setting is not False
@@ -41,11 +48,22 @@ def patch_all(**options: Any) -> None:
     install_classes(wanted)
     import gevent.monkey
 
-    gevent.monkey.patch_all(**parts)
-    for name in wanted:
-        _force(name)
+    with _uninterrupted():
+        gevent.monkey.patch_all(**parts)
+        for name in wanted:
+            _force(name)
     if "socket" in wanted:
         start_stack(resolve=parts["dns"], **options)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off: with threading patched by half, the interpreter waits for ever at its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def patch_socket(dns: bool = True, aggressive: bool = True) -> None:

@@ -92,3 +92,29 @@ def test_a_missing_dependency_is_one_sentence_with_a_command(name, command):
     """, check=False)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and command in done.stderr
+
+
+ABSENT = """
+import sys
+
+class Linker:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "greendpdk._native":
+            raise ImportError("librte_eal.so.23: cannot open shared object file: No such file or directory", name=name)
+
+sys.meta_path.insert(0, Linker)
+"""
+
+
+@pytest.mark.parametrize("way", [
+    "import greendpdk; greendpdk.start()", "from greendpdk import monkey; monkey.patch_all()",
+    "import greendpdk.cli; sys.exit(greendpdk.cli.main(['run', 'app.py']))",
+    "import greendpdk.cli; sys.exit(greendpdk.cli.main(['--version']))",
+])
+def test_a_missing_libdpdk_is_one_sentence_with_a_command(way):
+    done = run(ABSENT + way, check=False)
+    assert done.returncode in (1, 2)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "greendpdk needs DPDK's libraries (librte_eal.so.23: cannot open shared object file): apt install" in last
+    assert "cli" not in way or last == done.stderr.strip()
