@@ -15,8 +15,11 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # <sched.h>
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1  # <linux/sockios.h>, <net/if.h>
 
 
-def enter_namespace() -> None:
-    """Move this process to a new network namespace with lo up; without root, by way of a user namespace."""
+def enter_namespace() -> list[str]:
+    """Move this process to a new network namespace with lo up; without root, by way of a user namespace.
+
+    Return nsenter(1)'s words for the way in from outside.
+    """
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET if uid == 0 else CLONE_NEWNET | CLONE_NEWUSER):
@@ -32,3 +35,5 @@ def enter_namespace() -> None:
         request = fcntl.ioctl(sock, SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
         flags = struct.unpack_from("16sH", request)[1]
         fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | IFF_UP))
+    way = ["nsenter", "--target", str(os.getpid())]
+    return [*way, *(("--user", "--preserve-credentials") if uid else ()), "--net"]

@@ -124,6 +124,7 @@ def start(**settings: Any) -> Stack:
         if loaded.blocked and (loaded.devices or loaded.telemetry == "on"):
             stack.watchdog = Watchdog(stack, stack.poller.hub, loaded.blocked)
     except BaseException:
+        stack.dead = True  # its poller may have begun, and is to end in its next turn
         _free(stack)
         raise
     _running = stack

@@ -12,9 +12,10 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import ordinary
 
 
 def _namespaces() -> bool:
@@ -36,9 +37,7 @@ def _tun() -> bool:
 
 
 def _user_namespaces() -> bool:
-    """Ask the kernel as the user that the test will be: some distributions forbid it to all but root."""
-    ask = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Urn", "true"]
-    return _namespaces() and subprocess.run(ask, capture_output=True, check=False).returncode == 0
+    return _namespaces() and ordinary.can_make_namespaces()
 
 
 def _bbr() -> bool:
@@ -62,7 +61,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "dpdk": (_dpdk, "the engine was built without DPDK (apt install libdpdk-dev, then make build)"),
     "tap": (_tap, "net_tap needs root, iproute2, /dev/net/tun and an engine with DPDK"),
     "tun": (_tun, "a tun device in a namespace needs root, iproute2 and /dev/net/tun"),
-    "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces"),
+    "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces, or no "
+                        "Python that they could run"),
     "installed": (_installed, "entry points come with the installed package (pip install -e .)"),
     "ipv6": (lambda: Path("/proc/net/if_inet6").exists(), "this kernel speaks no IPv6"),
     "radvd": (lambda: shutil.which("radvd") is not None, "apt install radvd"),

@@ -28,10 +28,14 @@ def main(words: list[str] | None = None) -> int:
     if words[:1] in (["--version"], ["-V"]):
         return _version()
     name = words[0] if words and words[0] in COMMANDS else "run"
-    module = import_module(f"greendpdk.cli.{name}")
     try:
-        status: int = module.main(words[1:] if words[:1] == [name] else words)
-        sys.stdout.flush()
+        status: int = import_module(f"greendpdk.cli.{name}").main(words[1:] if words[:1] == [name] else words)
+        if name != "run":  # a program's own output is the interpreter's, as its errors are the program's
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        from greendpdk.cli._ending import interrupted
+
+        interrupted()
     except BrokenPipeError:  # `greendpdk ss | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -48,8 +52,9 @@ def _version() -> int:
 
     try:
         from greendpdk import version
-    except ImportError:
-        print(f"greendpdk {__version__} (its engine is not built, or DPDK is missing: greendpdk doctor)")
+    except ImportError as error:
+        print(f"greendpdk {__version__}")
+        print(f"greendpdk: {error}", file=sys.stderr)
         return 1
     print(version())
     return 0

@@ -1,8 +1,7 @@
 """greendpdk [run] [options] app.py args... or -m module args...: run a program patched, unchanged.
 
-Called by cli/__init__.py; calls monkey.patch_all and runpy. What the user lacks (gevent, cffi, libdpdk, the built
-engine) is told in one sentence with a command, and exit status 2. The program's own exit status, its traceback and
-the signals are as under `python`; Ctrl-C ends it with status 130 and no traceback.
+Called by cli/__init__.py; calls monkey.patch_all, runpy and _ending.py. What the user lacks (gevent, cffi, libdpdk, the
+built engine) is told in one sentence with a command, and exit status 2.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
 
+from greendpdk._missing import sentence
 from greendpdk._namespace import enter_namespace
-from greendpdk.cli import overview
-
-INTERRUPTED = 130  # 128 + SIGINT, as a shell shows it
+from greendpdk.cli import _ending, overview
 
 _SETTINGS = (
     ("vdev", "DEVARGS", "DPDK's virtual device, several parted by ';', or none (default: net_tap0)"),
@@ -48,15 +45,6 @@ _SETTINGS = (
     ("telemetry", "auto|on|off", "DPDK's telemetry, which `greendpdk ss` and others ask: where DPDK runs, or started "
      "for it, or not (default: auto)"),
 )
-_NEEDS = {
-    "gevent": "python -m pip install 'gevent>=24.10'",
-    "greenlet": "python -m pip install greenlet",
-    "cffi": "python -m pip install cffi",
-    "_cffi_backend": "python -m pip install cffi",
-    "greendpdk._native": "apt install libdpdk-dev pkg-config gcc && python -m pip install --force-reinstall greendpdk "
-    "(in a source tree: python -m greendpdk._build)",
-}
-
 
 def main(words: list[str]) -> int:
     """Run a program over the stack."""
@@ -67,15 +55,17 @@ def main(words: list[str]) -> int:
     if not options.module and not program:
         _parser().error("give a program to run: app.py, or -m module")
     try:
-        if options.netns:
-            enter_namespace()
+        way = enter_namespace() if options.netns else []
         _patch(_settings(options))
     except ImportError as error:
-        _fail(_missing(error))
+        if (text := sentence(error)) is None:
+            raise
+        _fail(text)
     except (ValueError, OSError, RuntimeError) as error:
         _fail(str(error))
-    except KeyboardInterrupt:  # while it waits for a DHCP server or a router
-        return INTERRUPTED
+    if way and not options.quiet:
+        _tell_the_way(way)
+    _ending.prepare()
     return _run(options.module, program)
 
 
@@ -93,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tap", metavar="NAME", nargs="?", const="", help="a net_tap, which is the default; "
                         "with the name of the kernel's interface: --tap=app0")  # fmt: skip
     parser.add_argument("--netns", action="store_true", help="in a network namespace of its own, which needs no root "
-                        "where user namespaces are allowed; enter it by nsenter --net=/proc/PID/ns/net")  # fmt: skip
+                        "where user namespaces are allowed; the way to its other side is told on stderr")  # fmt: skip
+    parser.add_argument("-q", "--quiet", action="store_true", help="do not tell it")
     for name, metavar, text in _SETTINGS:
         parser.add_argument(f"--{name}", metavar=metavar, help=text)
     parser.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
@@ -115,6 +106,17 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def _tell_the_way(words: list[str]) -> None:
+    """Say on stderr how to reach the kernel's side: the namespace has no name, and outside it nothing is to be seen."""
+    from greendpdk import running
+
+    stack = running()
+    for port in stack.ports if stack else ():
+        here, there = (" and ".join(str(one.ip) for one in side) for side in (port.addresses, port.tap))
+        print(f"greendpdk: {port.name} is {here}{f', the kernel is {there}' * bool(there)}", file=sys.stderr)
+    print(f"greendpdk: from the kernel's side: {' '.join(words)} COMMAND", file=sys.stderr, flush=True)
+
+
 def _patch(settings: dict[str, Any]) -> None:
     from greendpdk import monkey
 
@@ -131,33 +133,14 @@ def _run(module: list[str] | None, words: list[str]) -> int:
         sys.argv[:] = module
         if not _is_there(module[0]):
             _fail(f"No module named {module[0]}")
-        return _guarded(lambda: runpy.run_module(module[0], run_name="__main__", alter_sys=True))
+        return _ending.guarded(lambda: runpy.run_module(module[0], run_name="__main__", alter_sys=True))
     path = words[0]
     if not os.path.exists(path):
         _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory")
     sys.argv[:] = words
     if os.path.isfile(path):
         sys.path[0] = os.path.dirname(os.path.abspath(path))  # runpy does it for folders and zip files
-    return _guarded(lambda: runpy.run_path(path, run_name="__main__"))
-
-
-def _guarded(program: Callable[[], object]) -> int:
-    """Run it; show an exception as the interpreter would, without the frames that are ours and runpy's."""
-    try:
-        program()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as error:
-        trace = error.__traceback__
-        while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
-            trace = trace.tb_next
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
-        return 1
-    return 0
-
-
-def _is_ours(file: str) -> bool:
-    return file == __file__ or file.startswith("<frozen runpy") or os.path.basename(file) == "runpy.py"
+    return _ending.guarded(lambda: runpy.run_path(path, run_name="__main__"))
 
 
 def _is_there(module: str) -> bool:
@@ -170,16 +153,6 @@ def _is_there(module: str) -> bool:
         if error.name is None or not module.startswith(f"{error.name}."):
             raise  # the package is there, and lacks something itself
         return False
-
-
-def _missing(error: ImportError) -> str:
-    name = error.name or ""
-    if "libdpdk" in str(error) or "librte" in str(error):
-        return f"greendpdk needs DPDK's libraries ({error}): apt install libdpdk-dev"
-    for need, command in _NEEDS.items():
-        if name == need or name.startswith(f"{need}.") or (need == "greendpdk._native" and "_native" in str(error)):
-            return f"greendpdk needs {need}, which is not there: {command}"
-    raise error
 
 
 def _fail(sentence: str) -> NoReturn:
