@@ -20,13 +20,10 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 from greendpdk._raw import RawSocket
-
-if TYPE_CHECKING:
-    from greendpdk.ssl import SSLSocket
 
 _PEEK = 65536  # four records (RFC 8446 5.2: at most 16 KiB and 261 bytes each), for one look at the socket
 _PIECE = 65536  # plaintext for one call of OpenSSL, which makes four records; ciphertext never piles up beyond
@@ -36,7 +33,7 @@ _LATE = "The {} operation timed out"
 class TLS:
     """Speak _ssl._SSLSocket's methods over a raw socket that may report EAGAIN at any byte."""
 
-    def __init__(self, sock: SSLSocket, context: Any, server_side: bool, hostname: Any, session: Any) -> None:
+    def __init__(self, sock: Any, context: Any, server_side: bool, hostname: Any, session: Any) -> None:
         self._sock = ref(sock)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context._wrap_bio(self._in, self._out, server_side, hostname, owner=sock, session=session)
@@ -97,7 +94,7 @@ class TLS:
             self._written = done
             raise
 
-    def shutdown(self) -> SSLSocket:
+    def shutdown(self) -> Any:
         """Say close_notify and wait for the peer's; return the socket, as _ssl does."""
         end = self._deadline()
         self._run(end, "read", self._object.shutdown)
@@ -109,7 +106,7 @@ class TLS:
         self._object.verify_client_post_handshake()
         self._flush(self._deadline(), "write")
 
-    def _owner(self) -> SSLSocket:
+    def _owner(self) -> Any:
         sock = self._sock()
         if sock is None:
             raise ValueError("TLS of a socket that is gone")

@@ -14,7 +14,7 @@ import select as _kernel
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import gevent.select as _gevent
 from gevent.monkey import get_original
@@ -23,8 +23,12 @@ from greendpdk import _fds
 from greendpdk._endpoint import Endpoint, get_ident, wrong_thread
 from greendpdk._interest import ERR, EVENTS, HUP, IN, OUT, PRI, RDHUP, Found, Interest, kernel_epoll, yield_turn
 
+if TYPE_CHECKING:  # the names that are put there below, in the standard library's types
+    from select import *  # noqa: F403
+else:
+    error = OSError
+
 __implements__ = ["epoll", "poll", "select"]
-error = OSError
 __all__ = ["epoll", "error", "poll", "select"]
 for _name in vars(_kernel):
     if _name.startswith(("EPOLL", "POLL", "PIPE")):
@@ -65,7 +69,9 @@ def _stack_end(fd: int) -> Endpoint | None:
 # -- select -----------------------------------------------------------------------------------------
 
 
-def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: Any = None) -> Any:
+def select(  # type: ignore[no-redef]
+    rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: Any = None
+) -> Any:
     """Wait until a file object is readable, writable or exceptional, or timeout seconds are over; three lists."""
     if timeout is not None:
         if not hasattr(timeout, "__float__") and not hasattr(timeout, "__index__"):
@@ -146,7 +152,7 @@ _gevent._original_select = _select_now  # gevent.select.select asks it before it
 # -- poll -------------------------------------------------------------------------------------------
 
 
-class poll:
+class poll:  # type: ignore[no-redef]
     """Make a polling object, as select.poll; a class, as a function would be bound where it is a class's attribute."""
 
     def __new__(cls) -> Polling:  # type: ignore[misc]
@@ -225,7 +231,7 @@ def _from_milliseconds(timeout: Any) -> float | None:
 # -- epoll ------------------------------------------------------------------------------------------
 
 
-class epoll:
+class epoll:  # type: ignore[no-redef]
     """As select.epoll; its fd is an epoll of the kernel's, where the kernel's fds are."""
 
     _sets: weakref.WeakValueDictionary[int, Interest] = weakref.WeakValueDictionary()
@@ -236,10 +242,10 @@ class epoll:
 
     def _open(self, interest: Interest, fd: int) -> None:
         self._interest, self._fd, self._closed = interest, fd, False
-        epoll._sets[fd] = interest
+        self._sets[fd] = interest
 
     @classmethod
-    def fromfd(cls, fd: int, /) -> epoll:
+    def fromfd(cls, fd: int, /) -> Self:
         """Make one of an fd of an epoll; of one of ours, it has the same set."""
         known = cls._sets.get(fd)
         made = cls.__new__(cls)
@@ -295,7 +301,7 @@ class epoll:
             raise ValueError(f"maxevents must be greater than 0, got {maxevents}")
         return interest.wait(timeout, maxevents)
 
-    def __enter__(self) -> epoll:
+    def __enter__(self) -> Self:
         self._set()
         return self
 

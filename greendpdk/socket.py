@@ -10,18 +10,28 @@ import _socket
 import os
 import socket as _standard
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent.socket as _gevent
-from gevent.socket import *  # noqa: F403
 
 from greendpdk import _fds, _handover, _interfaces
 from greendpdk._raw import RawSocket
-from greendpdk._wrapper import socket
 
-SocketType = socket
-if_indextoname, if_nameindex = _interfaces.if_indextoname, _interfaces.if_nameindex
-if_nametoindex = _interfaces.if_nametoindex
+if TYPE_CHECKING:  # gevent has no types, so a checker is shown the names that the standard library has for it
+    from socket import *  # noqa: F403
+
+    from gevent.socket import cancel_wait as cancel_wait
+    from gevent.socket import wait_read as wait_read
+    from gevent.socket import wait_readwrite as wait_readwrite
+    from gevent.socket import wait_write as wait_write
+else:
+    from gevent.socket import *  # noqa: F403
+
+    from greendpdk._wrapper import socket
+
+    SocketType = socket
+    if_indextoname, if_nameindex = _interfaces.if_indextoname, _interfaces.if_nameindex
+    if_nametoindex = _interfaces.if_nametoindex
 _GLOBAL_DEFAULT_TIMEOUT = _gevent._GLOBAL_DEFAULT_TIMEOUT
 
 __implements__ = [
@@ -45,7 +55,7 @@ def _class() -> Any:
     return socket
 
 
-def create_connection(
+def create_connection(  # type: ignore[no-redef]
     address: tuple[Any, Any],
     timeout: Any = _GLOBAL_DEFAULT_TIMEOUT,
     source_address: Any = None,
@@ -85,7 +95,7 @@ def create_connection(
         errors.clear()
 
 
-def create_server(
+def create_server(  # type: ignore[no-redef]
     address: tuple[Any, ...],
     *,
     family: int = _socket.AF_INET,
@@ -117,7 +127,7 @@ def create_server(
     return sock
 
 
-def has_dualstack_ipv6() -> bool:
+def has_dualstack_ipv6() -> bool:  # type: ignore[no-redef]
     """Tell whether one AF_INET6 socket can serve IPv4 as well."""
     if not _socket.has_ipv6:
         return False
@@ -129,24 +139,26 @@ def has_dualstack_ipv6() -> bool:
         return False
 
 
-def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:
+def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:  # type: ignore[no-redef]
     """Make a socket from a duplicate of the fd."""
     end = _fds.adopt(fd)
     if end is None:
         _handover.refuse_to_receive(fd)
         return socket(family, type, proto, os.dup(fd))
     end.refs += 1
-    return socket(fileno=RawSocket(end, _fds.number(end)))
+    return socket(fileno=RawSocket(end, _fds.number(end)))  # type: ignore[arg-type]
 
 
-def socketpair(family: int | None = None, type: int = _socket.SOCK_STREAM, proto: int = 0) -> tuple[socket, socket]:
+def socketpair(  # type: ignore[no-redef]
+    family: int | None = None, type: int = _socket.SOCK_STREAM, proto: int = 0
+) -> tuple[socket, socket]:
     """Return two kernel sockets that are connected to each other (AF_UNIX)."""
     family = _socket.AF_UNIX if family is None else family
     a, b = _socket.socketpair(family, type, proto)
     return socket(family, type, proto, a.detach()), socket(family, type, proto, b.detach())
 
 
-def close(fd: int) -> None:
+def close(fd: int) -> None:  # type: ignore[no-redef]
     """Close a socket by its fd, as os.close."""
     if not _fds.forget(fd):
         _socket.close(fd)

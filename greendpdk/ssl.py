@@ -11,7 +11,7 @@ import importlib.util
 import warnings
 from ssl import CERT_NONE, PROTOCOL_TLS, SSLEOFError
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent.socket
 from gevent.monkey import get_original
@@ -20,6 +20,9 @@ from gevent.socket import timeout_default
 from greendpdk._tls import TLS
 from greendpdk._wrapper import socket
 from greendpdk.socket import create_connection as _connect
+
+if TYPE_CHECKING:  # the names that are put there below, in the standard library's types
+    from ssl import *  # noqa: F403
 
 
 def _gevent_ssl_over(socket_class: type) -> ModuleType:
@@ -86,7 +89,7 @@ class _Callback:
         return self.user_function(*args)
 
 
-class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
+class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined,no-redef]
     """gevent's SSLSocket with OpenSSL on memory instead of an fd, and with CPython's exceptions where they differ."""
 
     _sslobj: TLS | None
@@ -177,9 +180,8 @@ class SSLSocket(_gevent.SSLSocket):  # type: ignore[misc,name-defined]
         warnings.warn("ssl NPN is deprecated, use ALPN instead", DeprecationWarning, stacklevel=2)
 
 
-SSLContext = _gevent.SSLContext
-SSLContext.sslsocket_class = SSLSocket
-_set_msg_callback = SSLContext._msg_callback.fset
+_gevent.SSLContext.sslsocket_class = SSLSocket
+_set_msg_callback = _gevent.SSLContext._msg_callback.fset
 
 
 def _set_msg_callback_only(context: Any, callback: Any) -> None:
@@ -193,11 +195,11 @@ def _set_msg_callback_only(context: Any, callback: Any) -> None:
         ssl.SSLContext = standard  # type: ignore[misc]
 
 
-SSLContext._msg_callback = SSLContext._msg_callback.setter(_set_msg_callback_only)
+_gevent.SSLContext._msg_callback = _gevent.SSLContext._msg_callback.setter(_set_msg_callback_only)
 vars(_gevent).update(SSLSocket=SSLSocket, _Callback=_Callback)
 
 
-def wrap_socket(
+def wrap_socket(  # type: ignore[no-redef]
     sock: Any,
     keyfile: Any = None,
     certfile: Any = None,
@@ -214,7 +216,7 @@ def wrap_socket(
         raise ValueError("certfile must be specified for server-side operations")
     if keyfile and not certfile:
         raise ValueError("certfile must be specified")
-    context = SSLContext(ssl_version)
+    context = _gevent.SSLContext(ssl_version)
     context.verify_mode = cert_reqs
     if ca_certs:
         context.load_verify_locations(ca_certs)
@@ -230,14 +232,14 @@ def wrap_socket(
     )
 
 
-def get_server_certificate(
+def get_server_certificate(  # type: ignore[no-redef]
     addr: tuple[str, int],
     ssl_version: int = _gevent.PROTOCOL_TLS_CLIENT,
     ca_certs: str | None = None,
     timeout: Any = ...,
 ) -> str:
     """Return the server's certificate as PEM; check it if ca_certs is given."""
-    context = SSLContext(ssl_version)
+    context = _gevent.SSLContext(ssl_version)
     context.check_hostname = False
     context.verify_mode = _gevent.CERT_NONE if ca_certs is None else _gevent.CERT_REQUIRED
     if ca_certs is not None:
