@@ -17,8 +17,7 @@ ROWS = [
 ]
 # Rows whose last column in the analysis is about frames: a script, a test over a real port, or one of the engine alone.
 ON_THE_WIRE = {*range(14, 20), 22, 26, 27, 28, *range(30, 33), *range(35, 38), 42, 43, 45, 46, 48}
-COMING = ("socket/test_devices.py", "socket/test_kept_options.py", "unit/test_devices.py")  # with SO_BINDTODEVICE
-WIRE = re.compile(r"\.pkt`|`(dpdk|sim|unit)/|of_one_sendmsg`")
+WIRE = re.compile(r"\.pkt`|`(dpdk|sim|unit)/")
 
 
 @functools.cache
@@ -31,7 +30,7 @@ def exists(test: str) -> bool:
     if test.endswith(".pkt"):
         return (TESTS / "tcp" / test).is_file()
     file, _, name = test.partition("::")
-    return name in functions(TESTS / file) or (file in COMING and not (TESTS / file).exists())
+    return name in functions(TESTS / file)
 
 
 def test_every_row_is_there() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import socket as std
+import struct
 
 import gevent
 import pytest
@@ -100,6 +101,19 @@ def test_connect_of_a_listener_is_eisconn(listener):
 def test_getpeername_of_an_unconnected_socket_is_enotconn(sock):
     with pytest.raises(OSError) as caught:
         sock.getpeername()
+    assert caught.value.errno == errno.ENOTCONN
+
+
+def test_getpeername_after_a_reset_is_enotconn(pair, net):
+    client, server = pair
+    address = client.getsockname()
+    assert server.getpeername() == address
+    client.setsockopt(std.SOL_SOCKET, std.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    with pytest.raises(ConnectionResetError):
+        server.recv(1)
+    with pytest.raises(OSError) as caught:
+        server.getpeername()
     assert caught.value.errno == errno.ENOTCONN
 
 

@@ -3,27 +3,9 @@ from __future__ import annotations
 
 import array
 import mmap
-import struct
-from typing import Any
 
 import gevent
 import pytest
-
-DATA_SEGS_OUT = 156  # <linux/tcp.h>, struct tcp_info
-
-
-def segments(sock: Any, net: Any) -> int:
-    """Return how many segments with data the socket has sent."""
-    info = sock.getsockopt(net.socket.IPPROTO_TCP, net.socket.TCP_INFO, DATA_SEGS_OUT + 4)
-    return int(struct.unpack_from("I", info, DATA_SEGS_OUT)[0])
-
-
-def test_one_segment_holds_the_buffers_of_one_sendmsg(pair, net):
-    client, server = pair
-    before = segments(client, net)
-    assert client.sendmsg([b"head", bytearray(b"er"), memoryview(b"body")]) == 10
-    assert server.recv(99) == b"headerbody" and segments(client, net) == before + 1
-
 
 BUFFERS = {
     "bytearray": bytearray, "memoryview": lambda n: memoryview(bytearray(n)),
