@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ _LOSSES = {
                 "close idle connections, or set buffer_cap higher"),
     "queue": (("eth_drop_queue_full",), _port_log, "%d packets were dropped, as the device takes no more: it is slower "
               "than what is sent"),
+    "lies": (("eth_checksum_lies",), _port_log, "%d packets were corrupt whose checksum the device had called right, "
+             "of a sample of one in 256: from now on all are checked in software; update the NIC's firmware"),
     "orphans": (("tcp_orphans_refused", "tcp_time_wait_overflow"), _memory_log, "%d closed connections were dropped "
                 "at once, as too many wait for their end: let clients keep connections open"),
     "addresses": (("arp_conflict", "nd_conflict", "nd_duplicate"), _port_log, "%d times another host claimed an "
@@ -89,6 +92,7 @@ class Notices:
         _log.info("greendpdk %s has started: %s", __version__, "; ".join(ports) or "no port, only the loopback")
         self._look_at_addresses()
         self._check_settings()
+        self._check_taps()
         if stack.ports:
             self._link_timer.start(self._check_links)
         if lib.GD_HAVE_DPDK and _device.running():
@@ -173,6 +177,17 @@ class Notices:
             self.warn("busy", _loop_log, "poll=busy on CPU %d, which is not isolated: other programs and interrupts "
                       "use it too; boot with isolcpus=%d nohz_full=%d", *[settings.lcore] * 3)  # fmt: skip
 
+    def _check_taps(self) -> None:
+        for port in self.stack.ports:
+            if port.driver != "net_tap":
+                continue
+            with contextlib.suppress(OSError):
+                name = socket.if_indextoname(lib.gd_dpdk_kernel_ifindex(port.c))
+                if others := _tap_holders(name):
+                    self.warn(f"{port.name}.shared", _port_log, "%s: process %s has the tap %s open too: the kernel "
+                              "gives each a part of the frames; name another by vdev=net_tap0,iface=NAME, with an "
+                              "address of its own", port.name, " and ".join(map(str, others)), name)  # fmt: skip
+
     def _check_links(self) -> None:
         for port in self.stack.ports:
             if lib.gd_dpdk_link(port.c):
@@ -186,6 +201,20 @@ class Notices:
         with contextlib.suppress(BlockingIOError):
             os.read(lib.gd_eal_log_fd(), 8)
         drain_eal(starting=False)
+
+
+def _tap_holders(name: str) -> list[int]:
+    """Return the other processes of this network namespace that hold the tap (/proc/PID/fdinfo: "iff: NAME")."""
+    found: set[int] = set()
+    here = os.readlink("/proc/self/ns/net")
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if int(process.name) == os.getpid() or os.readlink(process / "ns/net") != here:
+                continue
+            for fd in (process / "fd").iterdir():
+                if os.readlink(fd) == _device.TUN and f"iff:\t{name}\n" in (process / "fdinfo" / fd.name).read_text():
+                    found.add(int(process.name))
+    return sorted(found)
 
 
 def _isolated() -> set[int]:

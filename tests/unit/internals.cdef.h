@@ -46,7 +46,7 @@ uint32_t gd_buffer_append(struct gd_chunk_pool *pool, struct gd_buffer *buffer, 
 
 struct gd_addr { uint8_t b[16]; };
 struct gd_ifaddr { struct gd_addr addr; uint8_t prefix_length; bool tentative, deprecated; ...; };
-struct gd_netif { int index; int naddrs; struct gd_ifaddr addrs[...]; int ntx; ...; };
+struct gd_netif { int index; bool csum_lies; int naddrs; struct gd_ifaddr addrs[...]; int ntx; ...; };
 struct gd_stack { struct gd_netif *netifs[...]; int nroutes; uint32_t neigh_count; uint64_t generation; ...; };
 struct gd_route { struct gd_addr prefix; uint8_t bits, origin; bool via; struct gd_addr gateway; struct gd_netif *netif; ...; };
 enum gd_route_origin { GD_ROUTE_STATIC, GD_ROUTE_LINK, GD_ROUTE_DHCP, GD_ROUTE_RA };
@@ -105,3 +105,6 @@ void gd_islands_clear(struct gd_islands *islands);
 
 struct gd_allocations { long seen, fail_from, fail_to, failed, live; };
 extern struct gd_allocations gd_allocations;
+
+struct gd_netif *gd_netif_find(struct gd_stack *stack, int ifindex);
+void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uint32_t rx_flags, bool to_group, uint64_t now);

@@ -172,6 +172,14 @@ int gd_ip_begin(struct gd_stack *stack, struct gd_dst *dst, const struct gd_ip_f
     return 0;
 }
 
+void gd_checksum_is_wrong(const struct gd_packet *packet)
+{
+    if (!packet->l4_csum_doubt)
+        return;
+    gd_count(&packet->netif->stack->stats, GD_STAT_eth_checksum_lies);
+    packet->netif->csum_lies = true;
+}
+
 /* Left to the port where it can, to nobody on the loopback. Other protocols bring their own checksum. */
 static void transport_checksum(const struct gd_ip_fields *fields, struct gd_out *out, uint32_t l4_len)
 {

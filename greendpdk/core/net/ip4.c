@@ -165,7 +165,8 @@ void gd_ip4_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
                                 .proto = ip.proto,
                                 .ttl = ip.ttl,
                                 .tos = ip.tos,
-                                .l4_csum_ok = (rx_flags & GD_RX_L4_CSUM_OK) != 0,
+                                .l4_csum_ok = (rx_flags & GD_RX_L4_CSUM_OK) != 0 && !netif->csum_lies,
+                                .l4_csum_doubt = (rx_flags & GD_RX_L4_CSUM_DOUBT) != 0,
                                 .to_group = to_group};
     if (ip.fragment & (GD_IP4_MF | GD_IP4_OFFSET) && !join_fragment(&packet, ip.fragment, now))
         return;

@@ -86,7 +86,8 @@ void gd_ip6_input(struct gd_netif *netif, const uint8_t *data, uint32_t len, uin
                                 .proto = ip.next,
                                 .ttl = ip.hops,
                                 .tos = ip.tclass,
-                                .l4_csum_ok = (rx_flags & GD_RX_L4_CSUM_OK) != 0,
+                                .l4_csum_ok = (rx_flags & GD_RX_L4_CSUM_OK) != 0 && !netif->csum_lies,
+                                .l4_csum_doubt = (rx_flags & GD_RX_L4_CSUM_DOUBT) != 0,
                                 .to_group = to_group};
     gd_ip6_deliver(netif->stack, &packet, now);
 }

@@ -48,6 +48,7 @@ struct gd_netif {
     int ntx;
     struct gd_frame *tx[GD_TX_QUEUE]; /* owned until the port takes them */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+    bool csum_lies;       /* the port has called a wrong checksum right: it is believed no more */
     uint32_t mtu4;        /* of IPv4, less than the port's, as DHCP says; 0: the port's */
     struct gd_dhcp *dhcp; /* owned; NULL: no client runs here */
     struct gd_nd nd;
@@ -64,6 +65,7 @@ struct gd_packet {
     uint32_t next_at;  /* IPv6: where in ip the byte stands that names proto */
     uint8_t proto, ttl, tos;
     bool l4_csum_ok;   /* checked by the port */
+    bool l4_csum_doubt; /* the same, but looked at as a sample */
     bool whole;        /* came with fragment headers: put together, or in one that is all of it */
     bool to_group;     /* broadcast or multicast, on Ethernet or IP: no RST, no ICMP error (RFC 1122 3.2.2) */
 };
@@ -181,6 +183,8 @@ static inline uint32_t gd_ip_header_len(const struct gd_addr *dst)
 {
     return gd_addr_is_v4(dst) ? 20 : 40;
 }
+/* To be told of a TCP or UDP checksum that is wrong: the port may have called it right, and is believed no more. */
+void gd_checksum_is_wrong(const struct gd_packet *packet);
 /* Sum of the pseudo header, to go on with by gd_checksum_add (RFC 9293 3.1, RFC 8200 8.1). */
 uint64_t gd_ip_pseudo(const struct gd_addr *src, const struct gd_addr *dst, uint8_t proto, uint32_t l4_len);
 

@@ -243,7 +243,7 @@ static bool finish(struct gd_stack *stack, struct gd_datagram *datagram, struct 
         packet->tos = datagram->tos;
         packet->ttl = datagram->ttl;
         packet->to_group = datagram->to_group;
-        packet->l4_csum_ok = false; /* the port saw fragments only */
+        packet->l4_csum_ok = packet->l4_csum_doubt = false; /* the port saw fragments only */
     }
     gd_count(&stack->stats, result);
     gd_datagram_release(stack, datagram);

@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define SAMPLE 256u /* frames that the device calls right: one of them is looked at, 0.4 % of the work that it saves */
+
 static struct rte_mbuf *mbuf_of(struct gd_frame *frame)
 {
     return (struct rte_mbuf *)(void *)((char *)frame - sizeof(struct rte_mbuf));
@@ -33,6 +35,13 @@ static uint32_t rx_flags(uint64_t offload)
     else if (l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD)
         flags |= GD_RX_L4_CSUM_BAD;
     return flags;
+}
+
+static uint32_t sample(struct gd_dpdk *dpdk, uint32_t flags)
+{
+    if ((flags & GD_RX_L4_CSUM_OK) == 0 || dpdk->trusted++ % SAMPLE != 0)
+        return flags;
+    return (flags & ~GD_RX_L4_CSUM_OK) | GD_RX_L4_CSUM_DOUBT;
 }
 
 static int dpdk_rx(struct gd_port *port, struct gd_frame **frames, int max, uint64_t now)
@@ -56,7 +65,7 @@ static int dpdk_rx(struct gd_port *port, struct gd_frame **frames, int max, uint
             .data = rte_pktmbuf_mtod(mbufs[i], uint8_t *),
             .len = mbufs[i]->data_len,
             .room = mbufs[i]->data_len + (uint32_t)rte_pktmbuf_tailroom(mbufs[i]),
-            .flags = rx_flags(mbufs[i]->ol_flags),
+            .flags = sample(dpdk, rx_flags(mbufs[i]->ol_flags)),
         };
         frames[count++] = frame;
     }

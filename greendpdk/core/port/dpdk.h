@@ -17,6 +17,7 @@ struct gd_dpdk {
     int ifindex;              /* the kernel's, or 0 */
     struct rte_device *device;
     struct rte_mempool *pool; /* owned */
+    uint32_t trusted;         /* frames whose checksum the device has called right */
     uint64_t too_long, refused; /* frames dropped here: received, to be sent */
     char driver[64], name[64]; /* ethdev: RTE_ETH_NAME_MAX_LEN is 64 */
 };

@@ -18,6 +18,7 @@
 #define GD_RX_IP_CSUM_BAD 0x02u
 #define GD_RX_L4_CSUM_OK 0x04u
 #define GD_RX_L4_CSUM_BAD 0x08u
+#define GD_RX_L4_CSUM_DOUBT 0x100u /* in place of OK: the hardware says so, and as a sample it is looked at */
 /* Flags of a frame to send: what the port must still fill in. For TCP and UDP the checksum field holds
  * the folded, not complemented, sum of the pseudo header (as rte_ipv4_phdr_cksum gives it). */
 #define GD_TX_IP_CSUM 0x10u

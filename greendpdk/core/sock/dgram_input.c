@@ -126,6 +126,7 @@ void gd_udp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64
         return;
     }
     if (!checksum_ok(packet, &header)) {
+        gd_checksum_is_wrong(packet);
         gd_count(&stack->stats, GD_STAT_udp_drop_checksum);
         return;
     }

@@ -235,6 +235,7 @@ void gd_tcp_input(struct gd_stack *stack, const struct gd_packet *packet, uint64
         return;
     }
     if (!checksum_ok(packet)) {
+        gd_checksum_is_wrong(packet);
         gd_count(&stack->stats, GD_STAT_tcp_drop_checksum);
         return;
     }
