@@ -252,3 +252,47 @@ def test_mtu_can_be_lowered_and_given_back(shaped: Shaped) -> None:
     a.sendto(bytes(1500 - 28), ("10.0.0.2", 9))
     assert (set_mtu(575), set_mtu(1501), set_mtu(1280, 9), set_mtu(1280, shaped.b.ifindex, shaped.b)) == (
         -errno.EINVAL, -errno.EINVAL, -errno.ENODEV, -errno.ENODEV)  # fmt: skip
+
+
+def fates(shaped: Shaped, turns: str) -> dict[str, str]:
+    """Send datagrams of sockets a and b in the order of `turns`; return which of each arrived."""
+    shaped.fault(1, loss=0.4)
+    sinks = {name: shaped.b.socket(socket.SOCK_DGRAM) for name in "ab"}
+    sources = {name: shaped.a.socket(socket.SOCK_DGRAM) for name in "ab"}
+    for name, sink in sinks.items():
+        sink.bind(("0.0.0.0", 0))
+        sources[name].bind(("0.0.0.0", 0))
+    got = dict.fromkeys("ab", "")
+    for name in turns:
+        sources[name].sendto(b"x", ("10.0.0.2", sinks[name].getsockname()[1]))
+        shaped.advance(MS)
+        got[name] += str(count(sinks[name]))
+    return got
+
+
+def test_a_flow_meets_the_same_fates_whatever_others_send_meanwhile(shaped: Shaped) -> None:
+    shaped.datagrams()
+    alone = fates(shaped, "ab" + 20 * "a" + 20 * "b")
+    assert fates(shaped, 21 * "ab") == alone
+    assert alone["a"] != alone["b"] and "0" in alone["a"] and "1" in alone["a"]
+
+
+def test_a_connection_from_before_takes_nobodys_number(shaped: Shaped) -> None:
+    listener, old = shaped.b.listener(), shaped.a.connect(("10.0.0.2", 80))
+    shaped.advance(MS)
+    listener.accept()
+
+    def connect_by_the_seed(others: bool) -> list[bool]:
+        """Return which of ten SYNs arrived."""
+        shaped.fault(1, loss=0.4)
+        if others:
+            old.send(b"last words")
+            a.sendto(b"x", ("10.0.0.2", 9))
+        shaped.advance(0)
+        clients = [shaped.a.connect(("10.0.0.2", 80)) for _ in range(10)]
+        shaped.advance(10 * MS)
+        return [client.state == "ESTABLISHED" for client in clients]
+
+    a, _ = shaped.datagrams()
+    first = connect_by_the_seed(False)
+    assert connect_by_the_seed(True) == first and len(set(first)) == 2

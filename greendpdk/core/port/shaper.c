@@ -1,6 +1,6 @@
 /* A port between the stack and another port that does to frames what a bad wire does, each way by faults of its own:
  * what netem is to Linux. Called through port.h by net/ether.c, and by greendpdk.testing through api.cdef.h; calls
- * port/fault.c, lane.c, the inner port and, when its MTU is set, net/config.c.
+ * port/fault.c, streams.c, lane.c, the inner port and, when its MTU is set, net/config.c.
  *
  *      stack ── tx ──► faults out ──► lane by time due ──► inner tx ──► wire
  *      stack ◄── rx ◄── lane by time due ◄── faults in ◄── inner rx ◄── wire
@@ -9,13 +9,14 @@
  * port as ever. Checksums are made and looked at in software, as damage must show.
  *
  * What keeps a link going (ARP, neighbour discovery, group reports) suffers nothing but a partition. It comes when
- * neighbours' timers say so, and would take draws from the packets that a test is about: then a seed repeats nothing.
+ * neighbours' timers say so, and a test that is about something else would wait for its seconds.
  */
 #include "../stack.h"
 #include "../util/bytes.h"
 #include "fault.h"
 #include "lane.h"
 #include "port.h"
+#include "streams.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct held {
 
 struct way {
     struct gd_faults faults;
+    struct gd_streams streams;
     struct gd_lane lane;
     struct gd_shaped shaped;
     bool down;
@@ -121,6 +123,7 @@ static struct gd_fate draw(struct shaper *shaper, struct way *way, const struct 
 
     if (keeps_link(frame->data, frame->len))
         return fate;
+    way->faults.random = gd_streams_next(&way->streams, way->faults.fault.seed, frame->data, frame->len);
     if (!way->down)
         fate = gd_faults_draw(&way->faults, frame->data, frame->len, now);
     if (fate.flip && (shaper->port.caps & GD_CAP_LOOPBACK)) /* it carries no checksum that would tell */
@@ -314,6 +317,7 @@ void gd_shaper_fault(struct gd_port *port, int out, const struct gd_fault *fault
     struct gd_faults *faults = &way_of(port, out)->faults;
 
     gd_faults_set(faults, fault);
+    gd_streams_reset(&way_of(port, out)->streams);
     faults->in_order = faults->idle_at = 0; /* frames to come do not queue behind those under way */
     if (fault->rate_bps)
         memset(faults->departs, 0, GD_FAULT_QUEUE * sizeof *faults->departs);
