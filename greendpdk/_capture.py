@@ -77,7 +77,7 @@ class Capture:
         self, stack: Any, interfaces: Sequence[tuple[int, str]], filter: str = "", snaplen: int = 0, *, offset_ns: int
     ) -> None:
         self._stack = stack
-        self._interfaces = dict(interfaces)
+        self.interfaces = dict(interfaces)
         self._filter = Filter(filter) if filter.strip() else None
         match, program = (self._filter.match, self._filter.program) if self._filter else (ffi.NULL, ffi.NULL)
         check(lib.gd_capture_start(stack, ROOM, snaplen, offset_ns, match, program), "the stack is captured already")
@@ -87,7 +87,7 @@ class Capture:
         """Return the blocks that a file begins with."""
         text = _option(_USERAPPL, f"greendpdk {__version__}".encode()) + bytes(4)
         section = _block(_SECTION, struct.pack("=IHHq", 0x1A2B3C4D, 1, 0, -1) + text)
-        names = [self._interfaces.get(index, "") for index in range(1, max(self._interfaces, default=0) + 1)]
+        names = [self.interfaces.get(index, "") for index in range(1, max(self.interfaces, default=0) + 1)]
         resolution = _option(_TSRESOL, bytes([_NANOSECONDS]))
         interfaces = [_option(_NAME, name.encode()) + resolution + bytes(4) for name in names]
         return section + b"".join(

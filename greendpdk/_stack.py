@@ -28,7 +28,7 @@ from greendpdk._ports import Port
 FLUSH_SECONDS = 10.0  # at stop and exit; Linux goes on for minutes, but it does not end with the program
 RELEASE_SECONDS = 1.0  # for a DHCP server's MAC, if it is not known any more
 _get_ident = get_original("_thread", "get_ident")
-_COUNTERS: list[tuple[int, str]] = [
+COUNTERS: list[tuple[int, str]] = [
     (index, ffi.string(lib.gd_stack_counter_name(index)).decode()) for index in range(lib.gd_stack_counter_count())
 ]
 
@@ -49,6 +49,7 @@ class Stack:
     metrics: Any = None  # metrics.Server, where the setting asks for it
     device_fds: list[tuple[int, str]] = field(default_factory=list)
     cpus: set[int] | None = None  # where the thread may run again after stop, if `lcore` bound it
+    shaped: bool = False  # shapers stand before its ports and its loopback: greendpdk.testing
 
     def now(self) -> int:
         """Return the stack's time in nanoseconds (CLOCK_MONOTONIC)."""
@@ -57,7 +58,7 @@ class Stack:
     def counters(self) -> dict[str, int]:
         """Return the engine's counters, and each port's as "name.rx_packets" and so on."""
         self.check_usable()
-        found = {name: int(lib.gd_stack_counter(self.c, index)) for index, name in _COUNTERS}
+        found = {name: int(lib.gd_stack_counter(self.c, index)) for index, name in COUNTERS}
         found["buffer_bytes"] = int(lib.gd_stack_buffer_bytes(self.c))
         found["sockets"] = int(lib.gd_stack_sockets(self.c))
         for port in self.ports:
@@ -101,6 +102,17 @@ def current() -> Stack:
 
 def start(**settings: Any) -> Stack:
     """Start the stack by keywords, environment and defaults; return the one that runs if it was started likewise."""
+    return _start(settings, False)
+
+
+def start_shaped(**settings: Any) -> Stack:
+    """Start it with a shaper before each port, for tests: its network can be made worse (testing/_network.py)."""
+    if _running is not None and not _running.dead and not _running.shaped:
+        raise RuntimeError("greendpdk runs already, without what tests need: call greendpdk.stop() first")
+    return _start(settings, True)
+
+
+def _start(settings: dict[str, Any], shaped: bool) -> Stack:
     global _running
     if _running is not None and not _running.dead:
         _check_same(_running, settings)
@@ -113,7 +125,7 @@ def start(**settings: Any) -> Stack:
 
     if loaded.dns:
         dns.require()
-    stack = _make(loaded)
+    stack = _make(loaded, shaped)
     try:
         stack.poller = Poller(stack)
         stack.poller.start()
@@ -153,7 +165,7 @@ def _check_same(stack: Stack, settings: dict[str, Any]) -> None:
             raise ConfigError(name, settings.get(name, getattr(wanted, name)), allowed)
 
 
-def _make(settings: _config.Settings) -> Stack:
+def _make(settings: _config.Settings, shaped: bool) -> Stack:
     before = _device.open_fds()
     config = ffi.new("struct gd_config *")
     ffi.memmove(config.seed, os.urandom(len(config.seed)), len(config.seed))
@@ -161,9 +173,10 @@ def _make(settings: _config.Settings) -> Stack:
     cookies = {"full": lib.GD_COOKIES_WHEN_FULL, "always": lib.GD_COOKIES_ALWAYS, "off": lib.GD_COOKIES_NEVER}
     config.syn_cookies = cookies[settings.syn_cookies]
     config.buffer_cap, config.buffer_max = settings.buffer_cap << 20, settings.buffer_max << 20
+    config.shape_loopback = shaped
     out = ffi.new("struct gd_stack **")
     check(lib.gd_stack_new(config, lib.gd_live_now(), out))
-    stack = Stack(out[0], settings)
+    stack = Stack(out[0], settings, shaped=shaped)
     try:
         if settings.devices or settings.telemetry == "on":
             _device.start_eal(settings)
@@ -194,7 +207,11 @@ def _add_port(stack: Stack, number: int) -> Port:
     driver = ffi.string(lib.gd_dpdk_driver(handle)).decode()
     rx_fd = int(lib.gd_port_rx_fd(handle))
     kernel = int(lib.gd_dpdk_kernel_ifindex(handle))
-    ifindex = check(lib.gd_stack_attach(stack.c, handle, name.encode()), f"no room for the port {name}")
+    attached = lib.gd_shaper_new(handle) if stack.shaped else handle
+    if attached == ffi.NULL:
+        lib.gd_port_close(handle)
+        raise MemoryError
+    ifindex = check(lib.gd_stack_attach(stack.c, attached, name.encode()), f"no room for the port {name}")
     port = Port(name, driver, ifindex, handle, rx_fd, devargs.partition(",")[0], settings.address[number], tap, stack.c)
     _ports.check_mtu(port)
     if driver == "net_tap" and kernel > 0 and "remote=" not in devargs:

@@ -100,7 +100,7 @@ def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_runs_patched_over_the_loopback(pytester: pytest.Pytester) -> None:
     result = run(pytester, MEMORY, "--dpdk=memory")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["greendpdk: no port, loopback only"])
+    result.stdout.fnmatch_lines(["greendpdk: over the stack's own loopback, 127.0.0.1 (no device)"])
 
 
 def test_memory_has_no_kernel_side(pytester: pytest.Pytester) -> None:
@@ -126,7 +126,7 @@ def test_needs_no_root(pytester: pytest.Pytester, source: str, options: str, pas
 def test_tap_has_the_kernel_at_the_other_side(pytester: pytest.Pytester) -> None:
     result = run(pytester, TAP, "--dpdk")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["greendpdk: net_tap0 (net_tap)"])
+    result.stdout.fnmatch_lines(["greendpdk: over net_tap0 (net_tap): stack 198.18.0.2, kernel 198.18.0.1, *"])
 
 
 @pytest.mark.needs("tap")
