@@ -179,10 +179,11 @@ def test_counters(net: Namespace, start: Start) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.needs("requests")
 @pytest.mark.parametrize(("options", "passed", "skipped", "address"), [
-    ([], 2, 0, ""), (["--dpdk=memory"], 1, 1, ""),
-    pytest.param(["--dpdk"], 2, 0, "", marks=pytest.mark.needs("tap")),
-    pytest.param(["--dpdk"], 2, 0, "fd00::2/64", marks=pytest.mark.needs("tap", "ipv6")),
+    ([], 2, 7, ""), (["--dpdk=memory"], 8, 1, ""),
+    pytest.param(["--dpdk"], 9, 0, "", marks=pytest.mark.needs("tap")),
+    pytest.param(["--dpdk"], 9, 0, "fd00::2/64", marks=pytest.mark.needs("tap", "ipv6")),
 ], ids=["kernel", "memory", "tap", "ipv6"])
 def test_pytest_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: list[str],
                         passed: int, skipped: int, address: str) -> None:

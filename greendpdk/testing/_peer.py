@@ -97,7 +97,7 @@ class Peer:
         config, out = ffi.new("struct gd_config *"), ffi.new("struct gd_stack **")
         ffi.memmove(config.seed, os.urandom(len(config.seed)), len(config.seed))
         check(lib.gd_stack_new(config, lib.gd_live_now(), out))
-        stack = _stack.Stack(out[0], _config.load(vdev="none", loopback="stack"))
+        stack = _stack.Stack(out[0], _config.load({}, vdev="none", loopback="stack"))
         ifindex = _attach(stack.c, end, b"wire0", hosts, 2)
         everywhere, gateway = packed(ipaddress.IPv4Address(0)), packed(hosts[1])  # no address here is the kernel's
         check(lib.gd_stack_add_route(stack.c, everywhere, 0, gateway, ifindex))
