@@ -93,6 +93,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(NEEDS_DPDK)
 
 
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """Say why pytest-flask's server cannot be reached in memory, before its clients try for ten seconds."""
+    if fixturedef.argname == "live_server" and request.config.getoption("dpdk") == "memory" and (
+        fixturedef.func.__module__.startswith("pytest_flask")
+    ):
+        pytest.skip("pytest-flask's live_server is a process at the kernel's side, and --dpdk=memory has none: use "
+                    "dpdk_serve(app), or --dpdk --live-server-host 198.18.0.1")
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say what the tests run over."""
     mode = config.getoption("dpdk")

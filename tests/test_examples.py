@@ -21,7 +21,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 STACK, KERNEL = "198.18.0.2", "198.18.0.1"
 PATIENCE = 20.0
 TESTED = {"flask_app.py", "fetch.py", "echo_server.py", "echo_client.py", "udp.py", "https_server.py",
-          "counters.py", "demo.py", "test_greeting.py"}
+          "counters.py", "demo.py", "test_greeting.py", "prices.py", "feed.py", "test_retries.py",
+          "test_partition.py", "test_requests.py"}
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

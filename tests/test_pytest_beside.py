@@ -97,3 +97,33 @@ def test_served(app, dpdk_serve):
     run(pytester, source + over).assert_outcomes(passed=2)
     plain = pytester.runpytest_subprocess("-p", "greendpdk.pytest_plugin", timeout=60)
     plain.assert_outcomes(passed=1, skipped=1)
+
+
+LIVE = """
+import flask, pytest, requests
+
+@pytest.fixture(scope="session")
+def app():
+    app = flask.Flask(__name__)
+    app.route("/")(lambda: "hello")
+    return app
+
+def test_live(live_server):
+    import greendpdk
+    before = greendpdk.counters()["tcp_in"]
+    assert requests.get(live_server.url("/"), timeout=10).text == "hello"
+    assert greendpdk.counters()["tcp_in"] > before
+"""
+
+
+@pytest.mark.needs("tap", "flask", "requests")
+def test_live_server_of_pytest_flask_is_at_the_kernels_side(pytester: pytest.Pytester) -> None:
+    result = run(pytester, LIVE, "-p", "pytest_flask.plugin", "--dpdk", "--live-server-host=198.18.0.1")
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.needs("flask", "requests")
+def test_live_server_of_pytest_flask_says_what_to_use_in_memory(pytester: pytest.Pytester) -> None:
+    result = run(pytester, LIVE, "-p", "pytest_flask.plugin", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*use dpdk_serve(app)*"])

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from greendpdk._native import ffi, lib
 from greendpdk.testing import Clock, Host
@@ -296,3 +298,26 @@ def test_a_connection_from_before_takes_nobodys_number(shaped: Shaped) -> None:
     a, _ = shaped.datagrams()
     first = connect_by_the_seed(False)
     assert connect_by_the_seed(True) == first and len(set(first)) == 2
+
+
+def headers(draw: Any) -> bytes:
+    """Draw a frame's head that looks like IPv4, IPv6, ARP or nothing, with lengths that may lie."""
+    kind = draw(st.sampled_from([b"\x08\0" + b"\x45", b"\x08\0" + b"\x4f", b"\x86\xdd" + b"\x60", b"\x08\x06", b"zz"]))
+    return bytes(12) + bytes(kind)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_no_frame_harms_a_shaper_however_short_or_false(data: st.DataObject) -> None:
+    """Invariant: whatever comes passes or is lost, is counted at most once, and no byte outside of it is read."""
+    shaped = Shaped()
+    try:
+        shaped.fault(0, loss=0.1, duplicate=0.3, corrupt=0.3, reorder=0.3, reorder_ns=MS)
+        frames = data.draw(st.lists(st.binary(max_size=80), max_size=20))
+        for tail in frames:
+            frame = headers(data.draw)[: data.draw(st.integers(0, 20))] + tail
+            lib.gd_pipe_inject(shaped.ends[1], frame, len(frame), shaped.clock.now)
+        shaped.advance(10 * MS)
+        assert shaped_counts(shaped, 0)["frames"] <= len(frames)
+    finally:
+        shaped.close()
