@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                      help="tests/dpdk: Linux at both ends, to see whether a failure is the test's own")
     parser.addoption("--oracle-seconds", type=float, default=25, help="how long a script may take that Linux plays")
     parser.addoption("--table", action="store_true", help="tests/apps: write docs/compat.md's table of applications")
+    parser.addoption("--fresh", action="store_true", help="tests/fresh: install the packages and a new clone; minutes")
     parser.addoption("--oracle", action="store_true", help="tests/tcp: let Linux play the scripts too, in real time")
 
 

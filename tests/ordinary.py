@@ -5,10 +5,14 @@ same version takes its place, with the same packages.
 """
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -35,3 +39,11 @@ def can_make_namespaces() -> bool:
     """Ask the kernel as that user: some distributions forbid it to all but root."""
     ask = [*USER, "unshare", "-Urn", "true"]
     return python() is not None and subprocess.run(ask, capture_output=True, check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """Make a folder that everybody may read: each pytest of the same user shuts pytest's own again."""
+    with tempfile.TemporaryDirectory(prefix="gd-") as made:
+        os.chmod(made, 0o755)
+        yield Path(made)

@@ -71,7 +71,7 @@ def test_the_wheel_holds_every_module_and_what_types_and_counters_need(made: Pat
     assert modules <= names
     assert {"greendpdk/py.typed", "greendpdk/_native.pyi", "greendpdk/core/util/stats.def"} <= names
     assert [name for name in names if name.endswith((".c", ".h", ".so"))] == []
-    assert "greendpdk/cli/run.py" in names and "greendpdk/monkey/_patch.py" in names
+    assert "greendpdk/cli/demo.py" in names and "greendpdk/monkey/_patch.py" in names
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from importlib import import_module
 
 COMMANDS = {
     "run": "run a program over the stack (also without the word: greendpdk app.py)",
+    "demo": "unmodified apps over DPDK, in a network namespace of its own",
     "doctor": "what greendpdk needs of this host, and what to do where it is missing",
     "devices": "the NICs and drivers that DPDK could use here",
     "ss": "connections of a running process",

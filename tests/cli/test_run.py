@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import ordinary
 import pytest
@@ -29,14 +28,14 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start() -> Iterator[Start]:
     """Give a function that starts a program under the words given; its end is told by `ended`."""
     started: list[subprocess.Popen[str]] = []
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        os.chmod(folder, 0o755)  # for who is not root
+    resources = contextlib.ExitStack()
+    place = resources.enter_context(ordinary.folder())
 
     def start(code: str, *words: str, net: Namespace | None = None, **options: object) -> subprocess.Popen[str]:
-        app = tmp_path / "app.py"
+        app = place / "app.py"
         app.write_text(code)
         command = [*(words or (sys.executable, "-m", "greendpdk", "run", "--vdev", "none")), str(app)]
         popen = net.popen if net else subprocess.Popen
@@ -49,6 +48,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         program.kill()
         with program:
             pass
+    resources.close()
 
 
 def ended(program: subprocess.Popen[str]) -> tuple[int, str, str]:
