@@ -60,9 +60,12 @@ def test_child_program_runs_while_packets_arrive(stack: Side, kernel: Side) -> N
     assert shower.result(10) > 0
 
 
-def test_stack_socket_is_dead_in_a_forked_child_and_alive_in_the_parent(stack: Side, kernel: Side) -> None:
-    assert stack.run(workers.fork_child) == (str(errno.EBADF), 0)
+def test_a_forked_child_serves_a_connection_and_the_parent_goes_on(stack: Side, kernel: Side) -> None:
     listener = stack.listen()
+    child = stack.begin(workers.answer_in_a_child, listener)
+    connected = kernel.connect(tuple(listener.getsockname()))
+    assert connected.recv(100) == b"from the child" and connected.recv(100) == b""
+    assert child.result(20) == 0
     kernel.connect(tuple(listener.getsockname()))
     listener.accept()
     listener.close()
