@@ -80,6 +80,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "ping": (lambda: shutil.which("ping") is not None, "apt install iputils-ping"),
     "flask": (lambda: _package("flask"), "pip install flask"),
     "requests": (lambda: _package("requests"), "pip install requests"),
+    "gunicorn": (lambda: _package("gunicorn"), "make programs (pip install gunicorn)"),
     "httpx": (lambda: _package("httpx"), "pip install httpx"),
     "mkdocs": (lambda: _package("mkdocs") and _package("material"), "make docs installs mkdocs-material"),
 }

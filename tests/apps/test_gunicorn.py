@@ -31,7 +31,7 @@ from running import (
     programs_environment,
 )
 
-pytestmark = [pytest.mark.needs("tap", "curl", "ping"), pytest.mark.slow]
+pytestmark = [pytest.mark.needs("tap", "curl", "ping", "gunicorn"), pytest.mark.slow]
 PORT = 8080
 URL = f"http://{STACK}:{PORT}"
 
