@@ -26,13 +26,14 @@ __all__ = ["fcntl", "ioctl"]
 REQUESTS = (0x541B, 0x5411, 0x894B, 0x8905)  # <linux/sockios.h>
 F_GETFL, F_SETFL = 3, 4  # <fcntl.h>
 _INT = struct.Struct("i")
+_ioctl, _fcntl = get_original("fcntl", ["ioctl", "fcntl"])  # now: at the interpreter's end nothing can be imported
 
 
 def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True) -> Any:
     """Do as fcntl.ioctl; of a socket of the stack tell how many bytes wait."""
     end = _fds.endpoint(get_fileno(fd)) if request in REQUESTS else None
     if end is None or end.c is None:
-        return get_original("fcntl", "ioctl")(fd, request, arg, mutate_flag)
+        return _ioctl(fd, request, arg, mutate_flag)
     if get_ident() != end.thread:
         wrong_thread()
     answer = _INT.pack(check(lib.gd_sock_ioctl(end.c, request)))
@@ -49,12 +50,11 @@ def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True) -> Any:
 
 def fcntl(fd: Any, cmd: int, arg: Any = 0) -> Any:
     """Do as fcntl.fcntl; of a socket of the stack show, and keep, O_NONBLOCK as settimeout() sets it."""
-    original = get_original("fcntl", "fcntl")
     end = _fds.endpoint(get_fileno(fd)) if cmd in (F_GETFL, F_SETFL) else None
     if end is None or end.c is None:
-        return original(fd, cmd, arg)
+        return _fcntl(fd, cmd, arg)
     if cmd == F_SETFL:
         end.nonblocking = bool(arg & os.O_NONBLOCK)
-        return original(fd, cmd, arg | os.O_NONBLOCK)
-    flags = original(fd, cmd, arg)
+        return _fcntl(fd, cmd, arg | os.O_NONBLOCK)
+    flags = _fcntl(fd, cmd, arg)
     return flags | os.O_NONBLOCK if end.nonblocking else flags & ~os.O_NONBLOCK
