@@ -51,11 +51,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Patch before the first conftest.py, and so before any test, is imported."""
     options = early_config.known_args_namespace
-    if options.dpdk is None or _deals_out(options):
+    if options.dpdk is None:
         return
     from greendpdk._errors import ConfigError
 
     try:
+        if _deals_out(options):
+            _prepare_workers(options.dpdk)
+            return
         _over_tap() if options.dpdk == "tap" else _over_memory()
     except (ConfigError, OSError) as error:
         raise pytest.UsageError(f"--dpdk: {error}") from None
@@ -134,6 +137,14 @@ def _deals_out(options: Any) -> bool:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return False
     return bool(getattr(options, "numprocesses", None) or getattr(options, "tx", None))
+
+
+def _prepare_workers(mode: str) -> None:
+    """Give workers of pytest-xdist a user namespace: they have threads by then, and cannot make one (unshare(2))."""
+    if mode == "tap" and os.geteuid():
+        from greendpdk._namespace import enter_namespace
+
+        enter_namespace()
 
 
 def _over_tap() -> None:
