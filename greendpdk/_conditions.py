@@ -136,4 +136,5 @@ _READERS: dict[str, Any] = {
     "mtu": _integer(MTU_MIN, MTU_MAX, "a number of bytes"),
     "seed": _integer(0, 2**63 - 1, "a number"),
 }
+NAMES = frozenset({*_READERS, "direction"})
 assert set(_READERS) < {field.name for field in fields(Conditions)}

@@ -82,6 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     for item in items:
         for mark in item.iter_markers("network"):
+            if not _is_ours(mark) and (config.getoption("dpdk") is None or not (mark.args or mark.kwargs)):
+                continue
             try:
                 if mark.args:
                     raise ConditionError(f"{mark.args[0]!r} has no name: say which it is, as in loss={mark.args[0]!r}")
@@ -90,9 +92,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.network: {error}") from None
 
 
+def _is_ours(mark: pytest.Mark) -> bool:
+    """Tell our mark from one of the same name by which others sort their tests out (`-m "not network"`)."""
+    from greendpdk._conditions import NAMES
+
+    return not NAMES.isdisjoint(mark.kwargs)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what asks for a network where there is none to be had."""
-    if item.config.getoption("dpdk") is None and item.get_closest_marker("network"):
+    if item.config.getoption("dpdk") is None and any(map(_is_ours, item.iter_markers("network"))):
         pytest.skip(NEEDS_DPDK)
 
 

@@ -174,7 +174,7 @@ def test_a_seed_repeats_what_was_lost(pytester: pytest.Pytester, seed: str) -> N
 @pytest.mark.parametrize(("arguments", "said"), [
     ("loss=2", "loss=2: it is a chance: a number from 0 to 1, or '0%' to '100%'"),
     ("loss='2'", "loss='2': it is a chance"),
-    ("0.02", "0.02 has no name: say which it is, as in loss=0.02"),
+    ("0.02, delay='1ms'", "0.02 has no name: say which it is, as in loss=0.02"),
     ("delay=40", "delay=40: it is a time with its unit"),
     ("jitter='5ms'", "jitter='5ms': it is what comes on top of a delay"),
     ("rate='10'", "rate='10': it is bits a second with their unit"),
@@ -182,13 +182,19 @@ def test_a_seed_repeats_what_was_lost(pytester: pytest.Pytester, seed: str) -> N
     ("mtu=100", "mtu=100: it is a number of bytes from 576"),
     ("seed='x'", "seed='x': it is a number"),
     ("direction='up'", "direction='up': it is one of 'both', 'out', 'in'"),
-    ("los=0.1", "there is no 'los'; there are: loss, duplicate"),
+    ("los=0.1, delay='1ms'", "there is no 'los'; there are: loss, duplicate"),
 ])
 def test_a_wrong_mark_is_one_sentence(pytester: pytest.Pytester, arguments: str, said: str) -> None:
     pytester.makepyfile(f"import pytest\n@pytest.mark.network({arguments})\ndef test_user(): pass")
     result = pytester.runpytest_inprocess("-p", "greendpdk.pytest_plugin")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"test_user: @pytest.mark.network: {said}" in result.stderr.str()
+
+
+@pytest.mark.parametrize("option", [[], ["--dpdk=memory"]], ids=["plain", "memory"])
+def test_a_mark_of_that_name_may_be_anothers(pytester: pytest.Pytester, option: list[str]) -> None:
+    pytester.makepyfile("import pytest\n@pytest.mark.network\ndef test_user(): pass")
+    pytester.runpytest_subprocess("-p", "greendpdk.pytest_plugin", *option, timeout=60).assert_outcomes(passed=1)
 
 
 def test_network_is_skipped_without_a_stack(pytester: pytest.Pytester) -> None:
