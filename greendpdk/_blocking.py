@@ -25,13 +25,15 @@ from greendpdk import _handover, _sendfile
 from greendpdk._errors import would_block
 from greendpdk._raw import RawSocket
 from greendpdk._transfer import sendto_arguments
-from greendpdk._watcher import StackWatcher
+from greendpdk._watcher import READ, ArrivalWatcher, StackWatcher
 
 _DONTWAIT, _WAITALL = _socket.MSG_DONTWAIT, _socket.MSG_WAITALL
 _WHOLE = _WAITALL | _socket.MSG_TRUNC  # MSG_TRUNC: nothing is written, so into zeros
 _FASTOPEN = _socket.MSG_FASTOPEN
 # To read, to write: urgent data is not waited for, nor are queued errors.
 _NEVER_WAITS = (_DONTWAIT | _socket.MSG_OOB | _socket.MSG_ERRQUEUE, _DONTWAIT)
+# SO_RCVBUF is twice the room for bytes (socket(7)); a peer may wait until half of that is free (RFC 9293 3.8.6.2).
+_SURELY = 4
 kernel_socket = _socket3.socket  # gevent's, before any swap
 
 
@@ -119,7 +121,10 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
     def _recv_all(self, raw: RawSocket, buffer: Any, nbytes: int, flags: int) -> int:
         view = memoryview(buffer).cast("B")
         want = nbytes or len(view)
-        stream = raw.type == _socket.SOCK_STREAM and not flags & (_socket.MSG_PEEK | _socket.MSG_OOB)
+        stream = raw.type == _socket.SOCK_STREAM and not flags & _socket.MSG_OOB
+        if stream and flags & _WAITALL and not self._gather(raw, want, flags):
+            flags |= _DONTWAIT
+        stream = stream and not flags & _socket.MSG_PEEK
         got = 0
         while got < want:
             try:
@@ -132,6 +137,33 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
             if not count or not stream or raw.at_mark():
                 break
         return got
+
+    def _gather(self, raw: RawSocket, want: int, flags: int) -> bool:
+        """Wait until as many bytes have come, or no more will, and take none: who is broken out of it loses nothing.
+
+        More than the receive buffer is sure to hold at once is not waited for. False: the time was up.
+        """
+        if not self._retry(False, flags, raw.try_recv, 1, flags & _DONTWAIT | _socket.MSG_PEEK):
+            return True
+        if want > int(raw.getsockopt(_socket.SOL_SOCKET, _socket.SO_RCVBUF)) // _SURELY or flags & _DONTWAIT:
+            return True
+        limits: Any = raw.end.timeouts
+        limit = limits[False] or None if self.timeout is None and limits else self.timeout
+        watcher = ArrivalWatcher(self.hub.loop, self._read_event.ref, None).attach(raw.end, READ)
+        late = would_block()
+        try:
+            with Timeout._start_new_or_dummy(limit, late):
+                while raw.awaits(want):
+                    if limit == 0.0:
+                        return False
+                    self.hub.wait(watcher)
+        except BlockingIOError as error:
+            if error is not late:
+                raise
+            return False
+        finally:
+            watcher.close()
+        return True
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         return self._receive("recvfrom", flags, bufsize, flags)  # type: ignore[no-any-return]

@@ -214,6 +214,11 @@ class RawSocket(RawTransfer):
         """Return the bytes, and the FIN, that the peer has not acknowledged."""
         return 0 if self.end.c is None else int(lib.gd_sock_unacked(self.end.c))
 
+    def awaits(self, want: int) -> bool:
+        """Tell whether fewer bytes are unread, and more may come before an end, an error or an urgent byte."""
+        c = self._engine()
+        return c is not None and lib.gd_sock_awaits(c, want) > 0
+
     def at_mark(self) -> bool:
         """Tell whether the next byte is urgent, or was (sockatmark(3))."""
         return self.end.c is not None and lib.gd_sock_ioctl(self.end.c, SIOCATMARK) > 0

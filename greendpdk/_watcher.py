@@ -5,6 +5,7 @@ _endpoint.Endpoint.post. Each is a libev fork watcher underneath: a C watcher th
 while it is armed and that never fires by itself (it may after a real fork: every waiter tries again).
 
     StackWatcher   one wait: fed when an event comes, and at the start if the event is there already
+    ArrivalWatcher one wait: fed when the next event comes, also if bytes are there already
     LevelWatcher   what loop.io() returns: fires in every turn of the loop for as long as it is ready,
                    as libev's io watchers do; gevent's servers, select and selectors rely on that
 """
@@ -90,6 +91,16 @@ class StackWatcher(corecext.fork):  # type: ignore[misc]
             self._kernel_io.stop()
             self._kernel_io.close()
             self._kernel_io = None
+
+
+class ArrivalWatcher(StackWatcher):
+    """Wait for the next event, whatever is there already."""
+
+    __slots__ = ()
+
+    def start(self, callback: Callable[..., object], *args: Any) -> None:
+        """Arm."""
+        super(StackWatcher, self).start(callback, *args)
 
 
 class LevelWatcher(StackWatcher):

@@ -32,7 +32,7 @@ from greendpdk._errors import check, error
 from greendpdk._making import raw_for, refuse_foreign_thread
 from greendpdk._raw import RawSocket
 from greendpdk._transfer import bad_fd
-from greendpdk._watcher import READ, WRITE, StackWatcher
+from greendpdk._watcher import READ, WRITE, ArrivalWatcher, StackWatcher
 
 _sock_slot = kernel_socket._sock
 _GOES_ON = (errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN)
@@ -258,7 +258,7 @@ class socket(BlockingSocket):
 
 def _cancel_other(hub: Any, watcher: StackWatcher) -> None:
     """Wake a second greenlet that waits on a socket which is closed."""
-    if watcher.__class__ is StackWatcher and watcher.callback is not None:
+    if watcher.__class__ in (StackWatcher, ArrivalWatcher) and watcher.callback is not None:
         hub.cancel_wait(watcher, cancel_wait_ex)
 
 

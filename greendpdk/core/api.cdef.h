@@ -289,6 +289,8 @@ int gd_sock_setsockopt(struct gd_sock *sock, int level, int name, const void *va
 int gd_sock_getsockopt(struct gd_sock *sock, int level, int name, void *value, uint32_t *len);
 /* SIOCINQ and SIOCOUTQ: bytes unread, bytes not yet acknowledged. */
 int gd_sock_unread(struct gd_sock *sock);
+/* 1 if a connection has fewer unread bytes than want and more may come before an end, an error or an urgent byte. */
+int gd_sock_awaits(struct gd_sock *sock, uint32_t want);
 int gd_sock_unacked(struct gd_sock *sock);
 /* ioctl(2) with SIOCINQ, SIOCOUTQ, SIOCOUTQNSD or SIOCATMARK: the number, -EINVAL (a listener), -ENOTTY. */
 int gd_sock_ioctl(struct gd_sock *sock, uint32_t request);

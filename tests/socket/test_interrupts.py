@@ -1,6 +1,7 @@
 """What breaks into a blocked call leaves the socket usable: gevent.Timeout, kill, signals and their handlers."""
 from __future__ import annotations
 
+import socket as std
 from typing import Any
 
 import gevent
@@ -45,6 +46,33 @@ def test_recv_broken_into_loses_nothing(pair, how):
     breaking(how, server.recv_into, bytearray(9))
     client.sendall(b"whole")
     assert server.recv(9) == b"whole"
+
+
+@WAYS
+def test_recv_of_all_broken_into_loses_nothing(pair, how):
+    client, server = pair
+    client.sendall(b"who")
+    breaking(how, server.recv, 5, std.MSG_WAITALL)
+    breaking(how, server.recv_into, bytearray(5), 0, std.MSG_WAITALL)
+    client.sendall(b"le")
+    assert server.recv(5, std.MSG_WAITALL) == b"whole"
+
+
+def test_recv_of_all_gives_up_with_what_has_come(pair):
+    client, server = pair
+    client.sendall(b"who")
+    server.settimeout(0.01)
+    assert server.recv(5, std.MSG_WAITALL) == b"who"
+
+
+def test_peek_of_all_waits_for_all(pair):
+    client, server = pair
+    client.sendall(b"who")
+    reader = gevent.spawn(server.recv, 5, std.MSG_WAITALL | std.MSG_PEEK)
+    gevent.sleep(0.01)
+    assert not reader.ready()
+    client.sendall(b"le")
+    assert reader.get() == server.recv(9) == b"whole"
 
 
 @WAYS

@@ -257,6 +257,12 @@ int gd_sock_unread(struct gd_sock *sock)
     return is_stream(sock) ? (int)gd_urgent_unread(gd_tcb(sock)) : gd_udp_unread(sock);
 }
 
+int gd_sock_awaits(struct gd_sock *sock, uint32_t want)
+{
+    return is_stream(sock) && gd_tcb(sock)->rcv.len < want && gd_tcb(sock)->urgent_in == GD_URGENT_NONE &&
+           (gd_tcp_ready(sock) & (GD_RDHUP | GD_HUP | GD_ERR)) == 0;
+}
+
 /* Bytes, and one for a FIN that is not acknowledged. */
 int gd_sock_unacked(struct gd_sock *sock)
 {
