@@ -9,7 +9,7 @@ The language is packetdrill's (https://github.com/google/packetdrill). What is o
 (`--exact_options` compares them as they stand); every byte of a stream is checked, not its length alone; `[port 1002]`
 tells connections apart; `[bad_csum]` breaks a checksum; ARP lines (with `--arp`); ICMP echoes; in `%{ ... }%`,
 state(fd), info(fd) (TCP_INFO), counter(name), counters(), buffer_bytes() and sockets() are at hand. At the end the
-sockets are closed, and the stack must hold nothing. Not offered: IPv6, shell commands, MPTCP, Fast Open.
+sockets are closed, and the stack must hold nothing. Not offered: shell commands, MPTCP, Fast Open.
 """
 
 from __future__ import annotations
