@@ -2,7 +2,8 @@
 
 A comment before a block says how: none, it is run to its end; `serve: ADDRESS`, it is started and must answer there;
 `ask`, it is run beside the one before; `needs: http.server`, Linux serves files meanwhile; `veth: NAME`, with such an
-interface; `file: NAME`, it is saved for the others; `parsed: REASON`, it is only read; `pkt`, it is played.
+interface; `file: NAME`, it is saved for the others; `parsed: REASON`, it is only read; `pkt`, it is played; `code: FILE`,
+test_pages.py finds it there.
 """
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from greendpdk.testing.script import play_text
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"(?:<!-- (\w+)(?:: ([^\n]*?))? -->\n)?^( *)```(\w*)\n(.*?)^\3```$", re.S | re.M)
-HOW = {"sh": {"", "serve", "ask", "needs", "veth", "parsed"}, "python": {"", "file", "parsed"}, "": {"", "pkt"},
+HOW = {"sh": {"", "serve", "ask", "needs", "veth", "parsed"}, "python": {"", "code", "file", "parsed"}, "": {"", "pkt"},
        "ini": {"parsed"}}
 PATIENCE = 20.0
 
