@@ -2,8 +2,8 @@
 
 A comment before a block says how: none, it is run to its end; `serve: ADDRESS`, it is started and must answer there;
 `ask`, it is run beside the one before; `needs: http.server`, Linux serves files meanwhile; `veth: NAME`, with such an
-interface; `file: NAME`, it is saved for the others; `parsed: REASON`, it is only read; `pkt`, it is played; `code: FILE`,
-test_pages.py finds it there.
+interface; `file: NAME`, it is saved for the others; `parsed: REASON`, it is only read; `pkt`, it is played;
+`code: FILE`, test_pages.py finds it there.
 """
 from __future__ import annotations
 
