@@ -117,6 +117,13 @@ def test_script_plays(block: Block) -> None:
         play_text(block.text.replace("+.3 >", "+.2 >"), block.name)
 
 
+def test_example_of_the_readme_runs(folder: Path) -> None:
+    text = (ROOT / "README.md").read_text().split("<!-- example -->\n```python\n")[1].split("```")[0]
+    done = subprocess.run([sys.executable, "-c", text], cwd=folder, env=environment(), capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "200 and no socket of the kernel's\n"), done.stderr
+
+
 @pytest.mark.needs("tap", "curl")
 @chosen(("sh", ""), ("sh", "needs"))
 def test_command_runs(block: Block, folder: Path) -> None:
