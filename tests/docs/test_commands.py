@@ -26,8 +26,7 @@ from greendpdk.testing.script import play_text
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"(?:<!-- (\w+)(?:: ([^\n]*?))? -->\n)?^( *)```(\w*)\n(.*?)^\3```$", re.S | re.M)
-HOW = {"sh": {"", "serve", "ask", "needs", "veth", "parsed"}, "python": {"", "code", "file", "parsed"}, "": {"", "pkt"},
-       "ini": {"parsed"}}
+HOW = {"sh": {"", "serve", "ask", "needs", "veth", "parsed"}, "python": {"", "code", "file", "parsed"}, "": {"", "pkt"}}
 PATIENCE = 20.0
 
 
