@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ def names(prefix: str = "gd-") -> list[str]:
 
 def sweep() -> list[str]:
     """Remove what a killed run has left: namespaces named after a pid that is no more."""
-    stale = [name for name in names() if not os.path.exists(f"/proc/{name.split('-')[1]}")]
+    ours = (re.fullmatch(r"gd-(\d+)-\d+", name) for name in names())
+    stale = [found[0] for found in ours if found and not os.path.exists(f"/proc/{found[1]}")]
     for name in stale:
         _remove(name)
     return stale
