@@ -79,7 +79,7 @@ class Share:
     def leave(self) -> None:
         """Forget it in the child, where it is a copy."""
         if self._watcher is not None:
-            self._watcher.stop()
+            self._watcher.stop()  # first: libev aborts on a number that is closed
         self._here.close()
         self.held = {}
 

@@ -147,8 +147,8 @@ class Poller:
         self.stack.sockets.clear()
 
     def leave(self) -> None:
-        """Do nothing more in a forked child: what is looked at is the parent's."""
-        for watcher, _ in self._marks:
+        """Do nothing more in a forked child: what is looked at is the parent's, and libev aborts on a closed number."""
+        for watcher in (*self._sleepers, *(mark for mark, _ in self._marks)):
             watcher.stop()
         self._marks = []
         self.notices.leave()

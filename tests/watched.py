@@ -37,6 +37,10 @@ for line in iter(lambda: gevent.get_hub().threadpool.apply(sys.stdin.readline), 
         if (child := os.fork()) == 0:
             sys.exit(0)
         os.waitpid(child, 0)
+    elif word == "leave a child":
+        if os.fork() == 0:
+            time.sleep(2)
+            os._exit(0)
     elif word == "hold":
         hold()
     elif word == "talk":

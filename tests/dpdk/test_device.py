@@ -232,6 +232,20 @@ def test_forked_child_lets_go_of_the_tap_and_may_not_start_dpdk(net: Namespace) 
     ]
 
 
+def test_a_child_forked_while_the_stack_sleeps_goes_on(net: Namespace) -> None:
+    said = run(net, """
+        from greendpdk import monkey; monkey.patch_all()
+        import os, time
+        greendpdk.start()
+        time.sleep(0.2)  # it waits for the tap in libev, which the child closes
+        if (child := os.fork()) == 0:
+            time.sleep(0.01)
+            os._exit(7)
+        print(os.waitpid(child, 0)[1] >> 8)
+    """)
+    assert said == "7"
+
+
 def test_another_thread_is_refused(net: Namespace) -> None:
     said = run(net, """
         import threading

@@ -76,6 +76,13 @@ def test_a_forked_child_that_exits_takes_nothing_along(process: Watched) -> None
     assert process.ask("/greendpdk/info")["pid"] == process.run.pid
 
 
+def test_a_forked_child_that_lives_on_takes_no_question(process: Watched) -> None:
+    process.do("leave a child")
+    assert process.line() == "done"
+    for _ in range(20):
+        assert process.ask("/greendpdk/info")["pid"] == process.run.pid
+
+
 @pytest.mark.slow
 def test_who_asks_a_process_whose_loop_is_held_is_told_so(process: Watched) -> None:
     process.do("hold")

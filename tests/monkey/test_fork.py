@@ -113,6 +113,18 @@ def test_other_greenlets_sleep_in_the_child():
     """)
 
 
+def test_a_child_goes_on_beside_an_older_one():
+    script("""
+        older = child(lambda: listener.accept()[0].close())
+        gevent.sleep(0.01)
+        ended(child(lambda: time.sleep(0.01)))  # with a loop of its own, which waits no more for the older one
+        client = socket.create_connection(listener.getsockname())
+        assert client.recv(1) == b""
+        ended(older)
+        client.close()
+    """)
+
+
 def test_new_sockets_of_a_child_are_the_kernels():
     script("""
         def work():
