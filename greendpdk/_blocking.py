@@ -23,6 +23,7 @@ from gevent.timeout import Timeout
 
 from greendpdk import _handover, _sendfile
 from greendpdk._errors import would_block
+from greendpdk._native import lib
 from greendpdk._raw import RawSocket
 from greendpdk._transfer import sendto_arguments
 from greendpdk._watcher import READ, ArrivalWatcher, StackWatcher
@@ -194,7 +195,34 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         if raw.__class__ is not RawSocket:
             return super().send(data, flags, timeout)  # type: ignore[no-any-return]
         count = raw.try_send(data, flags)
+        if self.timeout is None and count != (len(data) if data.__class__ is bytes else memoryview(data).nbytes):
+            return self._send_whole(raw, memoryview(data).cast("B"), count or 0, flags)
         return count if count is not None else self._block(True, flags, raw.try_send, data, flags)
+
+    def _send_whole(self, raw: RawSocket, view: memoryview, sent: int, flags: int) -> int:
+        """Send what is left for a blocking socket's send(), which returns early on an error only (send(2))."""
+
+        def attempt() -> int | None:
+            if sent and raw.end.ready() & lib.GD_ERR:
+                return 0  # the next call says what happened, so do not take it
+            rest = view[sent:]
+            try:
+                return raw.try_send(rest, flags)
+            finally:
+                _let_go(rest)
+
+        try:
+            while True:
+                count: int = self._retry(True, flags, attempt)
+                sent += count
+                if not count or sent == len(view):
+                    return sent
+        except OSError:
+            if not sent:
+                raise
+            return sent
+        finally:
+            _let_go(view)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         raw = self._sock
@@ -250,7 +278,13 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
             messages = _handover.refuse_to_send(ancdata)
             return super().sendmsg(buffers, messages, flags, address)  # type: ignore[no-any-return]
         sys.audit("socket.sendmsg", self, address)
-        return self._retry(True, flags, raw.try_sendmsg, list(buffers), ancdata, flags, address)  # type: ignore[no-any-return]
+        buffers = list(buffers)
+        sent: int = self._retry(True, flags, raw.try_sendmsg, buffers, ancdata, flags, address)
+        if self.timeout is None and raw.type == _socket.SOCK_STREAM:
+            views = [memoryview(buffer).cast("B") for buffer in buffers]
+            if sent != sum(map(len, views)):
+                return self._send_whole(raw, memoryview(b"".join(views)), sent, flags)
+        return sent
 
 
 def _let_go(view: memoryview) -> None:

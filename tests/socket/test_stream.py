@@ -124,6 +124,29 @@ def test_recv_times_out(pair):
         server.recv(1)
 
 
+@pytest.mark.parametrize("net", ["stack"], indirect=True)  # gevent's own send what there is room for
+@pytest.mark.parametrize("call", [lambda s, data: s.send(data), lambda s, data: s.sendmsg([b"", data[:9], data[9:]])])
+def test_a_blocking_send_returns_when_all_is_sent(pair, call):
+    client, server = pair
+    data = bytes(range(256)) * 40_000
+    got = gevent.spawn(server.makefile("rb").read, len(data))
+    assert call(client, data) == len(data)
+    assert got.get() == data
+
+
+@pytest.mark.parametrize("net", ["stack"], indirect=True)
+@pytest.mark.parametrize("call", [lambda s, data: s.send(data), lambda s, data: s.sendmsg([data])])
+def test_a_blocking_send_that_is_reset_tells_what_was_sent_then_why(pair, call):
+    client, server = pair
+    sending = gevent.spawn(call, client, bytes(1 << 25))
+    gevent.sleep(0)
+    server.setsockopt(std.SOL_SOCKET, std.SO_LINGER, struct.pack("ii", 1, 0))
+    server.close()
+    assert 0 < sending.get() < 1 << 25
+    with pytest.raises(ConnectionResetError):
+        client.send(b"x")
+
+
 def test_sendall_times_out_when_the_peer_stops_reading(pair):
     client, _ = pair
     client.settimeout(0.05)
