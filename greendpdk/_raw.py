@@ -306,5 +306,7 @@ class RawSocket(RawTransfer):
 
     def __del__(self) -> None:
         if not self._closed:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-            self.close()
+            try:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            finally:  # where warnings are errors, too
+                self.close()

@@ -258,11 +258,13 @@ class socket(BlockingSocket):
             return
         if sys.getrefcount(raw) > _ALONE:
             return  # gevent's servers keep it, and drop what is round it
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-        if get_ident() == raw.end.thread:
-            self._read_event.close()
-            self._write_event.close()
-        raw.close()
+        try:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        finally:  # where warnings are errors, too
+            if get_ident() == raw.end.thread:
+                self._read_event.close()
+                self._write_event.close()
+            raw.close()
 
 
 def _cancel_other(hub: Any, watcher: StackWatcher) -> None:

@@ -152,6 +152,20 @@ def test_one_left_open_is_warned_of_and_closed(lib):
         assert accepted.recv(1) == b""
 
 
+def test_one_left_open_is_closed_where_warnings_are_errors(lib, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: said.append(str(what.exc_value)))
+    server = lib.socket.create_server(("127.0.0.1", 0))
+    client = lib.socket.create_connection(server.getsockname())
+    with server, server.accept()[0] as accepted, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = repr(client)
+        del client
+        gc.collect()
+        assert said == [f"unclosed {text}"]
+        assert accepted.recv(1) == b""
+
+
 def test_one_whose_constructor_failed_is_no_trouble(lib):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
