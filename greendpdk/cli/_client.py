@@ -117,8 +117,12 @@ def choose(pid: int | None) -> Process:
     for process in found:
         process.__exit__()
     if pid is not None:
-        raise ClientError(f"process {pid} runs no stack that this user may ask: {_hint(found)}")
+        raise ClientError(f"process {pid} runs no stack that this user may ask; {_others(found)}")
     raise ClientError(f"which of them? Give -p PID: {_hint(found)}" if found else _hint(found))
+
+
+def _others(found: list[Process]) -> str:
+    return f"these do: {_hint(found)}" if found else _hint(found)
 
 
 def _hint(found: list[Process]) -> str:

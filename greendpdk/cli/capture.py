@@ -26,7 +26,7 @@ _FILTER_MOST = 700  # bytes: DPDK reads a command of 1,024
 
 def main(words: list[str]) -> int:
     """Capture until the count, the time or Ctrl-C."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_intermixed_args(words)
     try:
         with _client.choose(options.pid) as process, _listener(process.pid) as listener:
             process.ask(f"capture,{listener.getsockname()},{options.snaplen},{_filter(options.filter)}")

@@ -131,6 +131,7 @@ def _run(module: list[str] | None, words: list[str]) -> int:
         if not module:
             _fail("-m needs the name of a module")
         sys.argv[:] = module
+        _set_first_path(os.getcwd())
         if not _is_there(module[0]):
             _fail(f"No module named {module[0]}")
         return _ending.guarded(lambda: runpy.run_module(module[0], run_name="__main__", alter_sys=True))
@@ -139,8 +140,14 @@ def _run(module: list[str] | None, words: list[str]) -> int:
         _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory")
     sys.argv[:] = words
     if os.path.isfile(path):
-        sys.path[0] = os.path.dirname(os.path.abspath(path))  # runpy does it for folders and zip files
+        _set_first_path(os.path.dirname(os.path.abspath(path)))  # runpy does it for folders and zip files
     return _ending.guarded(lambda: runpy.run_path(path, run_name="__main__"))
+
+
+def _set_first_path(folder: str) -> None:
+    """Look for modules there first, in place of the greendpdk script's folder; with -P there is no first."""
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0] = folder
 
 
 def _is_there(module: str) -> bool:

@@ -34,7 +34,7 @@ _TAIL = (
 
 def main(words: list[str]) -> int:
     """Show them; 1 if there is nobody to ask."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_intermixed_args(words)
     states = ALL if options.all else frozenset({"LISTEN", "UNCONN"}) if options.listening else DEFAULT
     try:
         wanted, test = _filter.parse(options.filter, states)

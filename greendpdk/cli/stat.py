@@ -18,7 +18,7 @@ _GAUGES = frozenset({"buffer_bytes", "sockets"})  # they go up and down: a rate 
 
 def main(words: list[str]) -> int:
     """Show them; 1 if there is nobody to ask."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_intermixed_args(words)
     try:
         with _client.choose(options.pid) as process:
             return _run(process, options)

@@ -52,6 +52,10 @@ def test_the_next_capture_can_begin_when_one_has_ended(watched: Watched, greendp
         greendpdk("capture", "-p", str(watched.run.pid), "-d", "0.1", str(tmp_path / name))
 
 
+def test_options_may_come_after_the_file_and_the_filter(watched: Watched, greendpdk: Any, tmp_path: Path) -> None:
+    greendpdk("capture", str(tmp_path / "x"), "-p", str(watched.run.pid), "tcp", "port", "80", "-d", "0.1")
+
+
 def test_a_wrong_filter_is_one_sentence(watched: Watched, greendpdk: Any, tmp_path: Path) -> None:
     done = greendpdk("capture", "-p", str(watched.run.pid), str(tmp_path / "x"), "tcp porto", status=1)
     assert "syntax error" in done.stderr and len(done.stderr.splitlines()) == 1

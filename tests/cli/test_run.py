@@ -83,6 +83,19 @@ def test_a_program_ends_as_under_the_interpreter(start: Start, code: str) -> Non
         assert err == wanted[2]
 
 
+@pytest.mark.parametrize(("safe", "found"), [((), True), (("-P",), False)])
+def test_modules_are_looked_for_in_the_working_folder(
+    start: Start, tmp_path: Path, safe: tuple[str, ...], found: bool
+) -> None:
+    (tmp_path / "mine.py").write_text("import sys; print(__name__, *sys.argv[1:])")
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin/greendpdk"  # what pip makes of the entry point
+    script.write_text("from greendpdk.cli import main; raise SystemExit(main())")
+    words = [*safe, str(script), "--vdev", "none", "-m", "mine"]
+    status, out, err = ended(start("", sys.executable, *words, cwd=tmp_path))
+    assert (status, out.split()[:1]) == ((0, ["__main__"]) if found else (2, [])), err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("code", ["print('x' * 100_000)", "import time\ntime.sleep(.2)\nprint('short')",
                                   "import sys\nsys.stdout.write('held back')"])
