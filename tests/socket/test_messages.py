@@ -286,6 +286,7 @@ def test_control_messages_that_linux_refuses(udp: tuple[Any, Any], control: list
         ([(IPV6, PKTINFO6, bytes(16))], errno.EINVAL),
         ([(IPV6, PKTINFO6, b"\x20\1\x0d\xb8" + bytes(16))], errno.EINVAL),
         ([(IPV6, PKTINFO6, bytes(16) + number(12345))], errno.ENODEV),
+        ([(IPV6, PKTINFO6, bytes(10) + b"\xff\xff\x7f\0\0\1" + number(0))], errno.EINVAL),
         ([(IPV6, 99, b"")], errno.EINVAL),
     ],
 )

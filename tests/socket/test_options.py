@@ -121,3 +121,32 @@ def test_ipv6_only(net):
         for value in (1, 0):
             six.setsockopt(std.IPPROTO_IPV6, std.IPV6_V6ONLY, value)
             assert six.getsockopt(std.IPPROTO_IPV6, std.IPV6_V6ONLY) == value
+
+
+@pytest.mark.parametrize("level, name, length, error", [
+    ("SOL_SOCKET", "SO_RCVBUF", 4, errno.EFAULT), ("SOL_SOCKET", "SO_LINGER", 8, errno.EFAULT),
+    ("SOL_SOCKET", "SO_BINDTODEVICE", 4, errno.EFAULT), ("SOL_SOCKET", "SO_RCVBUF", 2, errno.EINVAL),
+    ("SOL_SOCKET", "SO_RCVBUF", 0, errno.EINVAL), ("IPPROTO_IP", "IP_TOS", 1, errno.EFAULT),
+    ("IPPROTO_IP", "IP_ADD_MEMBERSHIP", 12, errno.EFAULT), ("IPPROTO_IP", "IP_ADD_MEMBERSHIP", 0, errno.EINVAL),
+    ("IPPROTO_IP", "IP_ADD_SOURCE_MEMBERSHIP", 12, errno.EFAULT),
+])  # fmt: skip
+def test_a_null_pointer_is_a_bad_address(net, level, name, length, error):
+    with net.socket.socket(type=std.SOCK_DGRAM) as dgram, pytest.raises(OSError) as raised:
+        dgram.setsockopt(getattr(std, level), getattr(std, name, 39), None, length)
+    assert raised.value.errno == error
+
+
+@pytest.mark.parametrize("bound, other, error", [
+    ("::ffff:127.0.0.1", "::1", errno.EAFNOSUPPORT), ("::1", "::ffff:127.0.0.1", errno.ENETUNREACH),
+])  # fmt: skip
+def test_nothing_goes_from_one_family_to_the_other(net, bound, other, error):
+    for kind in (std.SOCK_STREAM, std.SOCK_DGRAM):
+        with net.socket.socket(std.AF_INET6, kind) as six:
+            six.bind((bound, 0))
+            with pytest.raises(OSError) as raised:
+                six.connect((other, 9))
+            assert raised.value.errno == error
+            if kind == std.SOCK_DGRAM:
+                with pytest.raises(OSError) as raised:
+                    six.sendto(b"x", (other, 9))
+                assert raised.value.errno == error

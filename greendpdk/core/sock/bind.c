@@ -181,6 +181,15 @@ static int hold_ephemeral(struct gd_sock *sock, const struct gd_endpoint *remote
     return remote != NULL ? -EADDRNOTAVAIL : -EADDRINUSE;
 }
 
+int gd_bind_family(const struct gd_sock *sock, const struct gd_addr *to)
+{
+    const struct gd_addr *bound = &sock->flow.local.addr;
+
+    if (!sock->bound_addr || gd_addr_is_any(bound) || gd_addr_is_v4(bound) == gd_addr_is_v4(to))
+        return 0;
+    return gd_addr_is_v4(bound) ? -EAFNOSUPPORT : -ENETUNREACH;
+}
+
 int gd_bind_implicit(struct gd_sock *sock, const struct gd_endpoint *remote)
 {
     if (remote != NULL && !sock->bound_addr) {

@@ -253,7 +253,7 @@ static int parse_info6(struct gd_sock *sock, const uint8_t *data, uint32_t len, 
         source = gd_addr_on(&source, netif->index);
     }
     out->source = source;
-    return gd_ip_local(sock->stack, &source) ? 0 : -EINVAL;
+    return gd_addr_is_v4(&source) == v4 && gd_ip_local(sock->stack, &source) ? 0 : -EINVAL;
 }
 
 /* Linux's ip6_datagram_send_ctl. */

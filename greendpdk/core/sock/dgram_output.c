@@ -61,6 +61,9 @@ static int check_destination(struct gd_udp *udp, const struct gd_aim *aim)
         return -EAFNOSUPPORT;
     if (sock->domain == AF_INET6 && sock->options.v6only && gd_addr_is_v4(to))
         return -ENETUNREACH;
+    rc = gd_bind_family(sock, to);
+    if (rc < 0)
+        return rc;
     if (source && !gd_ip_local(sock->stack, source)) /* one that is bound was ours then; both as Linux says */
         return source == &aim->source ? -ENETUNREACH : -EINVAL;
     udp->to_all = false;

@@ -100,11 +100,16 @@ static const struct gd_option *find(const struct gd_sock *sock, int level, int n
 int gd_sock_setsockopt(struct gd_sock *sock, int level, int name, const void *value, uint32_t len)
 {
     const struct gd_option *option = find(sock, level, name);
+    bool source = option == NULL && gd_option_is_source(sock, level, name);
     int number;
 
+    if (value == NULL && len > 0 && (source || option != NULL)) /* as copy_from_sockptr has it */
+        return level != IPPROTO_IP && len < sizeof(number) ? -EINVAL : -EFAULT;
+    if (value == NULL)
+        value = "";
     if (option != NULL && option->set_raw != NULL)
         return option->set_raw(sock, value, len);
-    if (option == NULL && gd_option_is_source(sock, level, name))
+    if (source)
         return gd_option_set_source(sock, level, name, value, len);
     if (option == NULL || option->set == NULL)
         return -ENOPROTOOPT;

@@ -157,6 +157,9 @@ struct gd_sock *gd_bound_next(struct gd_stack *stack, uint8_t proto, uint16_t po
 /* Binds to an ephemeral port (RFC 6056) and, if none was bound, the source address for `remote`. remote NULL: a plain
  * listen or sendto. 0, -EADDRNOTAVAIL, -ENETUNREACH. */
 int gd_bind_implicit(struct gd_sock *sock, const struct gd_endpoint *remote);
+/* May a socket of IPv6 that is bound to an address send there? Nothing leaves from one family to the other. 0,
+ * -EAFNOSUPPORT, -ENETUNREACH, as Linux has them. */
+int gd_bind_family(const struct gd_sock *sock, const struct gd_addr *to);
 /* Binds to that endpoint (port 0: an ephemeral one), as bind(2). A datagram socket then hears. */
 int gd_bind(struct gd_sock *sock, const struct gd_endpoint *local);
 void gd_bind_release(struct gd_stack *stack, struct gd_flow *flow); /* holds its port no more */

@@ -109,6 +109,9 @@ int gd_tcp_connect(struct gd_sock *sock, const struct gd_endpoint *remote)
         return rc;
     if (gd_addr_is_multicast(&remote->addr) || gd_ip4_any_broadcast(stack, &remote->addr)) /* RFC 9293 MUST-46 */
         return -ENETUNREACH;
+    rc = gd_bind_family(sock, &remote->addr);
+    if (rc != 0)
+        return rc;
     forget_connection(tcb);
     rc = gd_dst_resolve(stack, &sock->dst, &remote->addr);
     if (rc == 0)
