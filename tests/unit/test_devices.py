@@ -141,11 +141,11 @@ def test_socket_of_the_device_goes_before_one_of_none(second: Second) -> None:
     assert bound.recvfrom() == (b"x", PEER, 5000)
 
 
-def tcp(flags: int, sport: int, dport: int, src: str, dst: str, seq: int = 1) -> bytes:
+def tcp(flags: int, sport: int, dport: int, src: str, dst: str, seq: int = 1, ack: int = 0) -> bytes:
     """A segment without text."""
     from frames import TCP, checksum, four
 
-    header = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 0x50, flags, 1000, 0, 0)
+    header = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 0x50, flags, 1000, 0, 0)
     pseudo = four(src) + four(dst) + struct.pack("!HH", TCP, len(header))
     return ip4(header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:], TCP, src, dst)
 
@@ -161,6 +161,30 @@ def test_listener_accepts_by_its_device_only_and_answers_there(second: Second) -
     assert host.take() == []  # though the route to that peer leads there
     (answer,) = map(parse_ip, second.take())
     assert (answer.payload[13], answer.dst) == (0x12, PEER)
+
+
+def test_nobody_takes_the_place_of_a_connection_by_another_device(second: Second) -> None:
+    host, listener = second.host, Socket(second.host, 1)
+    assert listener.bind(port=80) == 0
+    assert host.lib.gd_sock_listen(listener.c, 5) == 0
+    (answer,) = map(parse_ip, host.answer(ether(tcp(2, 4000, 80, PEER, US))))
+    iss = struct.unpack("!I", answer.payload[4:8])[0]
+    host.inject(ether(tcp(0x10, 4000, 80, PEER, US, 2, iss + 1)))
+    accepted, out = Socket(host, 1), host.ffi.new("struct gd_sock **")
+    accepted.close()  # for the one below
+    assert host.lib.gd_sock_accept(listener.c, out) == 0
+    accepted.c = out[0]
+    assert to_device(accepted, b"test0") == 0
+    second.inject(ether(tcp(2, 4000, 80, PEER, US, 77), to=OUR_OTHER_MAC, source=THEIRS))
+    second.inject(ether(tcp(4, 4000, 80, PEER, US, 2), to=OUR_OTHER_MAC, source=THEIRS))
+    assert second.take() == []
+    assert host.counters()["tcp_drop_device"] == 2
+    assert host.take() == []
+    assert accepted.send(b"x") == 1  # and it stands
+    host.poll()
+    assert [parse_ip(frame).payload[20:] for frame in host.take()] == [b"x"]
+    host.inject(ether(tcp(4, 4000, 80, PEER, US, 2)))  # the peer's own RST
+    assert accepted.send(b"x") == -errno.ECONNRESET
 
 
 def test_connection_leaves_by_its_device(second: Second) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 import errno
 
 from frames import SECOND, mapped
-from frames6 import AF_INET6, Host6
+from frames6 import AF_INET6, Host6, ether6, ip6, udp6
 from test_mld import query as query6
-from test_multicast import GROUP, GROUP6, IP6, listening, setraw
+from test_multicast import GROUP, GROUP6, IP6, JOIN6, got, listening, mreq6, setraw
 from test_source_filters import (
     ALLOW,
     BLOCKED,
@@ -72,3 +72,15 @@ def test_mapped_source_is_none_of_ipv6(host6: Host6) -> None:
     value = bytearray(source6(f"{SIX}1"))
     value[16:32] = mapped("239.1.2.3")
     assert setraw(sock, IP6, M_ADD, bytes(value)) == -errno.EINVAL
+
+
+def test_source_of_the_link_is_one_like_others(host6: Host6) -> None:
+    wants, leaves_out = listening(host6, "::", AF_INET6), listening(host6, "::", AF_INET6)
+    near, far = "fe80::2", "fe80::3"
+    assert setraw(wants, IP6, M_ADD, source6(near)) == 0
+    assert setraw(leaves_out, IP6, JOIN6, mreq6()) == 0
+    assert setraw(leaves_out, IP6, M_BLOCK, source6(near)) == 0
+    for src, heard in ((near, [b"x", None]), (far, [None, b"x"])):
+        packet = ip6(udp6(b"x", src=src, dst=GROUP6), src=src, dst=GROUP6)
+        host6.inject(ether6(packet, to=b"\x33\x33" + mapped(GROUP6)[12:]))
+        assert got(wants, leaves_out) == heard

@@ -84,7 +84,8 @@ void gd_udp_forget(struct gd_stack *stack, const struct gd_netif *netif)
  * no more than they want of it. */
 bool gd_udp_hears(const struct gd_udp *udp, const struct gd_udp_datagram *datagram)
 {
-    const struct gd_addr *group = &datagram->local.addr, *source = &datagram->remote.addr;
+    struct gd_addr source = gd_addr_on(&datagram->remote.addr, 0); /* filters know no link beside the group's own */
+    const struct gd_addr *group = &datagram->local.addr;
     const struct gd_membership *membership;
     bool v4 = gd_addr_is_v4(group);
 
@@ -92,8 +93,8 @@ bool gd_udp_hears(const struct gd_udp *udp, const struct gd_udp_datagram *datagr
         return true;
     membership = gd_udp_membership(udp, group, datagram->netif->index);
     if (membership)
-        return gd_membership_wants(membership, source);
-    return udp->multicast[v4 ? 0 : 1].all && (!v4 || gd_group_wants(datagram->netif, group, source));
+        return gd_membership_wants(membership, &source);
+    return udp->multicast[v4 ? 0 : 1].all && (!v4 || gd_group_wants(datagram->netif, group, &source));
 }
 
 int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to)

@@ -186,7 +186,8 @@ static void no_flow(struct gd_stack *stack, struct gd_segment *segment, uint32_t
     gd_tcp_reset_segment(stack, segment);
 }
 
-/* A connection bound to a device hears what comes by that one (SO_BINDTODEVICE). */
+/* A connection bound to a device hears what comes by that one (SO_BINDTODEVICE). By another nothing of its 4-tuple is
+ * heard: on Linux it could be another connection, here it would stand in the first one's place. */
 static bool hears(const struct gd_flow *flow, const struct gd_packet *packet)
 {
     if (flow->kind == GD_FLOW_SOCK)
@@ -197,8 +198,10 @@ static bool hears(const struct gd_flow *flow, const struct gd_packet *packet)
 
 static void dispatch(struct gd_stack *stack, struct gd_flow *flow, struct gd_segment *segment, uint64_t now)
 {
-    if (flow == NULL || !hears(flow, segment->packet)) {
+    if (flow == NULL) {
         no_flow(stack, segment, 0, now);
+    } else if (!hears(flow, segment->packet)) {
+        gd_count(&stack->stats, GD_STAT_tcp_drop_device);
     } else if (flow->kind == GD_FLOW_SOCK && is_too_far(GD_ENTRY(flow, struct gd_sock, flow), segment->packet)) {
         gd_count(&stack->stats, GD_STAT_tcp_drop_far);
     } else if (flow->kind == GD_FLOW_SOCK) {
