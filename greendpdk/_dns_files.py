@@ -136,9 +136,10 @@ def _is_address(text: str) -> bool:
 
 def _with_option(config: Config, word: str) -> Config:
     name, _, number = word.partition(":")
-    if name in _LIMITS and number.isdecimal():
-        least = 0 if name == "ndots" else 1
-        return replace(config, **{name: min(max(int(number), least), _LIMITS[name])})  # type: ignore[arg-type]
+    if name in _LIMITS and number.isascii() and number.isdecimal():
+        least, most = 0 if name == "ndots" else 1, _LIMITS[name]
+        value = int(number) if len(number) < 10 else most  # more digits than CPython converts are a number too
+        return replace(config, **{name: min(max(value, least), most)})  # type: ignore[arg-type]
     if word in _SWITCHES:
         return replace(config, **{_SWITCHES[word]: True})  # type: ignore[arg-type]
     return config  # what is not for us (inet6, trust-ad), or news: resolv.conf(5) lets them pass

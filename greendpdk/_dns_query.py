@@ -39,6 +39,7 @@ HOST_NOT_FOUND, TRY_AGAIN, NO_RECOVERY, NO_DATA, SERVER_FAILED = 1, 2, 3, 4, -1
 
 PAYLOAD = 1232  # bytes of a datagram that no path fragments: DNS flag day 2020
 CACHE_ENTRIES = 4096
+_KEPT_DATA = 128  # A records that fit into a datagram of PAYLOAD bytes are 75
 _TTL_MAX, _NEGATIVE_TTL_MAX = 86400, 3600  # seconds; RFC 8767 4 and RFC 2308 5 advise days, and hours
 _DATAGRAM = 65535
 _NEXT_SERVER = (dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP)
@@ -58,7 +59,10 @@ class Answer:
 
 
 class Cache:
-    """Answers for as long as their TTL says, the least recently used dropped first."""
+    """Answers for as long as their TTL says, the least recently used dropped first.
+
+    One of more than _KEPT_DATA addresses is not kept: a server could make 64 KiB of each of 4096 names of its own.
+    """
 
     def __init__(self, entries: int = CACHE_ENTRIES) -> None:
         self._room = entries
@@ -76,7 +80,7 @@ class Cache:
 
     def put(self, name: str, rdtype: RdataType, answer: Answer, ttl: float) -> None:
         """Keep an answer for ttl seconds."""
-        if ttl <= 0:
+        if ttl <= 0 or len(answer.data) > _KEPT_DATA:
             return
         self._found[name.lower(), rdtype] = time.monotonic() + ttl, answer
         self._found.move_to_end((name.lower(), rdtype))
@@ -189,7 +193,7 @@ def _read(response: dns.message.Message, rdtype: RdataType) -> tuple[Answer, flo
     except dns.exception.DNSException:  # a chain without an end, or two stories at once
         return Answer(SERVER_FAILED), 0
     canonical = _text(chain.canonical_name)
-    aliases = tuple(_text(cname.name) for cname in chain.cnames)
+    aliases = tuple(name for cname in chain.cnames if is_hostname(name := _text(cname.name)))
     if chain.answer is None:
         lame = not response.flags & (dns.flags.AA | dns.flags.RA) and rcode == dns.rcode.NOERROR
         if lame and not chain.cnames:  # a referral: that server does not ask others for us

@@ -49,7 +49,8 @@ class StandIn:
         self._writable = True
         self._ended = 0  # RDHUP, HUP and ERR as shown: what cannot be taken back
         self.inode = os.fstat(near.fileno()).st_ino
-        near.bind(_handover.name(os.getpid(), self.inode))  # who gets the number elsewhere can see what it is
+        with contextlib.suppress(OSError):  # the names are everybody's: another user may have taken it before
+            near.bind(_handover.name(os.getpid(), self.inode))  # who gets the number elsewhere can see what it is
         self.near = near.detach()
 
     def show(self, end: Endpoint, bits: int) -> None:

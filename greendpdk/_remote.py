@@ -65,8 +65,11 @@ class Channel:
         return result, fd
 
     def _send(self, message: tuple[Any, ...], flags: int = 0) -> None:
+        data = marshal.dumps(message)
+        if len(data) > _share.MESSAGE:  # the parent would see a part of it
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         try:
-            self._pair.send(marshal.dumps(message), flags)
+            self._pair.send(data, flags)
         except (BrokenPipeError, ConnectionResetError):
             raise OSError(errno.EBADF, _ENDED) from None
 

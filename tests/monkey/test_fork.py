@@ -71,6 +71,13 @@ def test_datagrams_of_a_child_leave_by_the_parent():
             a.bind(("127.0.0.1", 0)); b.bind(("127.0.0.1", 0))
             def work():
                 data, address = a.recvfrom(100)
+                for length in (65508, 200_000, 1_000_000):  # the second fits through the pair, and not into the parent
+                    try:
+                        a.sendto(bytes(length), address)
+                    except OSError as error:
+                        assert error.errno == errno.EMSGSIZE
+                    else:
+                        raise AssertionError(length)
                 a.sendto(data.upper(), address)
             pid = child(work)
             b.sendto(b"datagram", a.getsockname())

@@ -97,3 +97,13 @@ def test_an_inherited_kernel_listener_works():
     """)
 
 
+
+
+def test_a_name_that_another_user_has_taken_is_done_without(stack, monkeypatch):
+    from greendpdk import _handover
+
+    with standard.socket(standard.AF_UNIX) as squatter:
+        squatter.bind(_handover.name(1, 1))
+        monkeypatch.setattr(_handover, "name", lambda pid, inode: squatter.getsockname())
+        with socket.create_server(("127.0.0.1", 0)) as made:
+            assert made.fileno() >= 0

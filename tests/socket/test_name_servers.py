@@ -161,6 +161,8 @@ def test_the_cache_has_a_bound():
         cache.put(f"n{at}", 1, Answer(0, "", (), (str(at),)), 60)
         cache.get("n0", 1)
     assert len(cache) == 3 and cache.get("n0", 1) is not None and cache.get("n1", 1) is None
+    cache.put("long", 1, Answer(0, "", (), ("192.0.2.1",) * 4000), 60)
+    assert cache.get("long", 1) is None
     cache.put("n9", 1, Answer(), 0)
     assert cache.get("n9", 1) is None
 

@@ -41,6 +41,8 @@ def test_a_chain_of_aliases_is_followed(names):
     assert sorted(found) == ["127.0.0.4", "127.0.0.5"]
     assert socket.gethostbyname("alias.test") == found[0]
     assert code(addresses, "loop.test")[1] == standard.EAI_AGAIN
+    names.server.zone |= {("odd.test", "CNAME"): ["x!y.test."], ("x!y.test", "CNAME"): ["four.test."]}
+    assert socket.gethostbyname_ex("odd.test")[:2] == ("four.test", ["odd.test"])  # no host has such a name
 
 
 @pytest.mark.parametrize("host, family, expected", [
@@ -173,6 +175,7 @@ def test_options_of_resolv_conf(monkeypatch):
         tcp=True, one_by_one=True, no_aaaa=True)
     monkeypatch.setenv("LOCALDOMAIN", "c.test d.test")
     assert parse_resolv_conf("search a.test").search == ("c.test", "d.test")
+    assert parse_resolv_conf(f"options ndots:{'9' * 5000} timeout:٣").ndots == 15  # no number is too long
 
 
 # ---- the other way round ----
