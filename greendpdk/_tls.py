@@ -27,6 +27,7 @@ from greendpdk._raw import RawSocket
 
 _PEEK = 65536  # four records (RFC 8446 5.2: at most 16 KiB and 261 bytes each), for one look at the socket
 _PIECE = 65536  # plaintext for one call of OpenSSL, which makes four records; ciphertext never piles up beyond
+_ANSWERS = 4 * _PIECE  # bytes that may wait to be sent while reading goes on: more than a write() of ours leaves
 _LATE = "The {} operation timed out"
 
 
@@ -70,6 +71,8 @@ class TLS:
 
     def read(self, *args: Any) -> Any:
         """Decrypt: read(n) or read(n, buffer)."""
+        if self._unsent() > _ANSWERS:
+            self._flush(self._deadline(), "read")
         if not self._in.pending and not self._object.pending():
             self._fill()  # else OpenSSL would only ask for it, by an exception
         result = self._run(self._deadline(), "read", self._object.read, *args)
@@ -136,8 +139,9 @@ class TLS:
             except ssl.SSLWantReadError:
                 # What is unsent is the question to which OpenSSL wants the answer, so it goes first; but a reader
                 # goes on: there it is another greenlet's write, and if both ends' readers waited for room, neither
-                # end would ever make any.
-                if not self._flush_now() and what != "read":
+                # end would ever make any. Not without a bound: who sends key updates or renegotiations and reads none
+                # of the answers would fill our memory with them. Over an fd OpenSSL stops at once there.
+                while not self._flush_now() and (what != "read" or self._unsent() > _ANSWERS):
                     self._wait(end, what, write=True)
                 while not self._fill():
                     self._wait(end, what, write=False)
@@ -177,6 +181,9 @@ class TLS:
             _kernel(raw.recv, taken, _socket.MSG_TRUNC)
 
     # -- bytes out --------------------------------------------------------------------------------
+
+    def _unsent(self) -> int:
+        return len(self._sealed) + int(self._out.pending)
 
     def _flush(self, end: float | None, what: str) -> None:
         while not self._flush_now():

@@ -223,3 +223,20 @@ def test_what_tls_has_no_meaning_for_is_refused(tls):
 def test_only_a_context_makes_tls_sockets(net, sock):
     with pytest.raises(TypeError, match="public constructor"):
         net.ssl.SSLSocket(sock)
+
+
+@pytest.mark.parametrize("net", ["stack"], indirect=True)
+def test_answers_that_the_peer_does_not_read_end_the_reading(tls):
+    """Key updates ask for answers (RFC 8446 4.6.3): OpenSSL's of many megabytes of them, without the handshakes."""
+    client, server = tls
+    server.setblocking(False)
+    server._sslobj._out.write(bytes(16 << 20))
+    client.sendall(b"x" * 1000)
+    with pytest.raises(std_ssl.SSLWantWriteError):
+        server.recv(10)
+    server.settimeout(0.1)
+    with pytest.raises(TimeoutError, match="read operation"):
+        server.recv(10)
+    server._sslobj._out.read()
+    server._sslobj._sealed = memoryview(b"")
+    assert server.recv(10) == b"x" * 10
