@@ -80,11 +80,64 @@ static int level_of(struct input *in)
     return levels[input_below(in, sizeof levels / sizeof levels[0])];
 }
 
+/* An address of a group, or of a source, of four or sixteen that there are of each. */
+static void fill_address(struct input *in, uint8_t *out, int family, bool group)
+{
+    struct sockaddr_in four_of = {.sin_family = AF_INET};
+    struct sockaddr_in6 six_of = {.sin6_family = AF_INET6};
+    uint8_t last = input_8(in);
+
+    four_of.sin_addr.s_addr = htonl(group ? 0xefffff00u | (last & 3) : 0x0a000000u | (last & 15));
+    six_of.sin6_addr.s6_addr[0] = group ? 0xff : 0xfe;
+    six_of.sin6_addr.s6_addr[1] = group ? 0x05 : 0x80;
+    six_of.sin6_addr.s6_addr[15] = group ? last & 3 : last & 15;
+    if (family == AF_INET)
+        memcpy(out, &four_of, sizeof four_of);
+    else
+        memcpy(out, &six_of, sizeof six_of);
+}
+
+/* Multicast and devices, in the layouts of RFC 3678 and socket(7), which chance alone does not find. */
+static void set_well_formed(struct gd_sock *sock, struct input *in)
+{
+    static const int names[] = {MCAST_JOIN_GROUP,         MCAST_LEAVE_GROUP,  MCAST_JOIN_SOURCE_GROUP,
+                                MCAST_LEAVE_SOURCE_GROUP, MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE,
+                                MCAST_MSFILTER,           0};
+    int name = names[input_8(in) & 7], family = sock->domain == AF_INET || input_8(in) & 1 ? AF_INET : AF_INET6;
+    uint32_t count = name == MCAST_MSFILTER ? input_8(in) % 70 : 1, len = (uint32_t)GROUP_FILTER_SIZE(count);
+    struct group_filter *filter = calloc(1, len);
+    struct group_source_req request = {.gsr_interface = 1};
+
+    HOST_CHECK(filter != NULL);
+    filter->gf_interface = 1;
+    filter->gf_fmode = input_8(in) & 1;
+    filter->gf_numsrc = count;
+    fill_address(in, (uint8_t *)&filter->gf_group, family, true);
+    request.gsr_group = filter->gf_group;
+    for (uint32_t i = 0; i < count; i++)
+        fill_address(in, (uint8_t *)(filter->gf_slist + i), family, false);
+    memcpy(&request.gsr_source, (uint8_t *)filter + GROUP_FILTER_SIZE(0), count ? sizeof request.gsr_source : 0);
+    if (name == 0)
+        gd_sock_setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, "lo", filter->gf_fmode ? 2 : 0);
+    else if (name == MCAST_MSFILTER)
+        gd_sock_setsockopt(sock, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, name, filter, len);
+    else
+        gd_sock_setsockopt(sock, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, name, &request, sizeof request);
+    free(filter);
+}
+
 static void set_option(struct gd_sock *sock, struct input *in)
 {
     int level = level_of(in), name = input_8(in) % 90;
-    uint32_t len = input_8(in) % 24;
-    uint8_t *value = exact(in, len);
+    uint32_t len = input_8(in);
+    uint8_t *value;
+
+    if (len >= 192) {
+        set_well_formed(sock, in);
+        return;
+    }
+    len %= 24;
+    value = exact(in, len);
 
     HOST_CHECK(gd_sock_setsockopt(sock, level, name, value, len) <= 0);
     free(value);
@@ -149,6 +202,7 @@ static void send_message(struct world *world, int place, struct input *in)
     int to = (int)input_below(in, SOCKS + 1); /* the last: a port that nobody has */
     uint64_t total = make_parts(in, parts, &message.nparts);
     int64_t sent;
+    uint8_t how;
 
     message.control_len = fill_control(in, control);
     copy = malloc(message.control_len > 0 ? message.control_len : 1);
@@ -158,7 +212,9 @@ static void send_message(struct world *world, int place, struct input *in)
     message.named = input_8(in) & 3;
     memcpy(message.addr, to < SOCKS ? address(to) : address(place), 16);
     message.port = (uint16_t)(1000 + to);
-    sent = gd_sock_sendmsg(world->socks[place], &message, input_8(in) & 1 ? MSG_DONTROUTE : 0);
+    how = input_8(in);
+    sent = gd_sock_sendmsg(world->socks[place], &message,
+                           (how & 1 ? MSG_DONTROUTE : 0) | (how & 2 ? MSG_MORE : 0) | (how & 4 ? MSG_OOB : 0));
     HOST_CHECK(sent <= (int64_t)total);
     free(copy);
     for (uint32_t i = 0; i < message.nparts; i++)
