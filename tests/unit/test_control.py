@@ -8,7 +8,7 @@ import pytest
 from frames import PEER, Host, Socket, mapped
 from frames6 import AF_INET6, PEER6, Host6
 
-PKTINFO6, TTL = (41, 50), (0, 2)
+PKTINFO6, TTL, RIGHTS = (41, 50), (0, 2), (1, 1)
 
 
 def send(sock: Socket, control: bytes, to: str = PEER) -> int:
@@ -30,8 +30,9 @@ def header(claims: int, kind: tuple[int, int]) -> bytes:
 def test_length_that_is_not_there_is_refused(host: Host, claims: int) -> None:
     host.learn()
     sock = Socket(host)
-    assert send(sock, header(20, TTL) + struct.pack("i", 9)) == 1
-    assert send(sock, header(claims, TTL) + struct.pack("i", 9)) == -errno.EINVAL
+    for kind in (TTL, RIGHTS):  # the second is passed over, once its length is right
+        assert send(sock, header(20, kind) + struct.pack("i", 9)) == 1
+        assert send(sock, header(claims, kind) + struct.pack("i", 9)) == -errno.EINVAL
     assert send(sock, header(20, TTL) + struct.pack("i4x", 9) + header(claims, TTL)[:15]) == 1  # no header, no message
 
 
