@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name our marker, clear away what a killed run has left, and end in order on SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind `&`; programs of the tests end by it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and this one by nohup
     config.addinivalue_line("markers", "needs(*names): skip where a name of tests/skips.py is missing")
     config.addinivalue_line("markers", "app(package, against, what, result): a row of docs/compat.md's applications")
     config.addinivalue_line("markers", "needs_app(*packages): skip where one of these is not installed")
