@@ -7,6 +7,7 @@ import errno
 import socket
 import struct
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from frames import MS, PEER, SECOND, Host, Socket, four
@@ -187,6 +188,19 @@ def test_each_socket_hears_its_sources_only(host: Host, sock: Socket) -> None:
     for src, heard in ((A, [b"x", None, b"x", None]), (B, [None, b"x", b"x", None])):
         host.inject(to_group(b"x", src=src))
         assert got(*everybody) == heard
+
+
+def test_query_of_more_sources_than_a_frame_holds_is_not_gone_through(native: Any) -> None:
+    host = Host(native, mtu=9000)
+    assert setraw(listening(host), IP, ADD, source(A)) == 0
+    host.advance(3 * SECOND)
+    host.take()
+    for count, answer in ((366, []), (367, [record(IS_IN, A)])):
+        rest = struct.pack("!BBH", 2, 125, count) + four(B) * count
+        host.inject(packet(igmp(0x11, 10, GROUP, rest), GROUP))
+        host.advance(2 * SECOND)
+        assert records(host) == answer
+    host.close()
 
 
 def test_query_about_sources_is_answered_by_who_wants_any(host: Host, sock: Socket) -> None:

@@ -6,6 +6,8 @@
  */
 #include "../stack.h"
 
+#define QUERY_SOURCES 366u
+
 static const struct gd_filter everybody = {.exclude = true}, nobody = {.exclude = false};
 
 const struct gd_filter *gd_group_filter_of(const struct gd_group *group)
@@ -23,8 +25,11 @@ bool gd_filter_has(const struct gd_filter *filter, const struct gd_addr *source)
     return false;
 }
 
+/* A query of more than one frame holds (RFC 3376 4.1.8) is answered as one about all: no peer shall have us compare more. */
 bool gd_filter_meets(const struct gd_filter *filter, const struct gd_query *query, bool v4)
 {
+    if (query->nsources > QUERY_SOURCES)
+        return true;
     for (uint32_t i = 0; i < query->nsources; i++) {
         const uint8_t *at = query->sources + i * (v4 ? 4 : 16);
         struct gd_addr source;
