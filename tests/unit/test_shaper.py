@@ -321,3 +321,13 @@ def test_no_frame_harms_a_shaper_however_short_or_false(data: st.DataObject) -> 
         assert shaped_counts(shaped, 0)["frames"] <= len(frames)
     finally:
         shaped.close()
+
+
+def test_a_frame_longer_than_the_mtu_is_counted_as_lost(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    assert lib.gd_shaper_mtu(shaped.a.c, shaped.a.ifindex, 600) == 0
+    before = shaped_counts(shaped, 0)
+    b.sendto(bytes(1000), ("10.0.0.1", 9))
+    shaped.advance(MS)
+    after = shaped_counts(shaped, 0)
+    assert count(a) == 0 and (after["frames"], after["lost"]) == (before["frames"] + 1, before["lost"] + 1)

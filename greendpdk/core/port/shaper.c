@@ -192,7 +192,11 @@ static void take_in(struct shaper *shaper, uint64_t now)
         for (int i = 0; i < count; i++) {
             struct held *held = held_copy(shaper, frames[i]);
 
-            if (held && pass(shaper, &shaper->in, held, now) < 0)
+            if (held && pass(shaper, &shaper->in, held, now) == 0)
+                continue;
+            shaper->in.shaped.frames++; /* too long, or nowhere to keep it */
+            shaper->in.shaped.lost++;
+            if (held)
                 held_free(shaper, held);
         }
         inner->ops->free(inner, frames, count);
