@@ -1,7 +1,6 @@
 """recvmsg, recvmsg_into and sendmsg of a raw socket: several buffers, and Linux's control messages (cmsg(3)).
 
-Base class of _transfer.RawTransfer; calls the engine (core/sock/message.c), or _socket for the kernel's half. Nothing
-is
+Base class of _transfer.RawTransfer; calls the engine (core/sock/message.c), or _socket for the kernel's half. Nothing is
 joined or copied on the way: the engine gathers from, and scatters into, the application's own buffers.
 """
 
@@ -10,10 +9,10 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import struct
 import warnings
 from collections.abc import Iterable, Sequence
 from operator import index
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from greendpdk._address import SCOPE_BASE, kernel_scope, parse, show
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 Control = list[tuple[int, int, bytes]]
 
-_HEADER = Struct("@Nii")  # struct cmsghdr: cmsg_len, cmsg_level, cmsg_type
+_HEADER = struct.Struct("@Nii")  # struct cmsghdr: cmsg_len, cmsg_level, cmsg_type
 _ALIGN = _HEADER.size // 2  # CMSG_ALIGN: a size_t
 _SOCKLEN_MAX = 0x7FFFFFFF
 _EAGAIN = -errno.EAGAIN
@@ -62,7 +61,10 @@ def pack_control(messages: Iterable[Any]) -> bytes:
             raise TypeError("[sendmsg() ancillary data items] must be sequences of 3 items") from None
         blob = bytes(memoryview(data))
         packed += bytes(_aligned(len(packed)) - len(packed))
-        packed += _HEADER.pack(_HEADER.size + len(blob), index(level), index(kind)) + blob
+        try:
+            packed += _HEADER.pack(_HEADER.size + len(blob), index(level), index(kind)) + blob
+        except struct.error:
+            raise OverflowError("Python int too large to convert to C int") from None
     return bytes(packed) + bytes(_aligned(len(packed)) - len(packed))
 
 

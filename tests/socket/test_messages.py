@@ -309,6 +309,9 @@ def test_malformed_arguments_are_type_errors(udp: tuple[Any, Any]) -> None:
     for wrong in (1, [1], [(1, 2)], [(1, 2, "text")]):
         with pytest.raises(TypeError):
             udp[0].sendmsg([b"x"], wrong, 0, udp[1].getsockname())
+    for level, kind in ((2**31, 0), (0, -(2**31) - 1)):
+        with pytest.raises(OverflowError):
+            udp[0].sendmsg([b"x"], [(level, kind, b"")], 0, udp[1].getsockname())
     with pytest.raises(ValueError):
         udp[0].recvmsg(-1)
     with pytest.raises(ValueError):
