@@ -1,6 +1,6 @@
 """recvmsg, recvmsg_into and sendmsg of a raw socket: several buffers, and Linux's control messages (cmsg(3)).
 
-Base class of _transfer.RawTransfer; calls the engine (core/sock/message.c), or _socket for the kernel's half. Nothing is
+Base class of _transfer.RawTransfer; calls the engine (core/sock/message.c), or _socket for the kernel half. Nothing is
 joined or copied on the way: the engine gathers from, and scatters into, the application's own buffers.
 """
 
