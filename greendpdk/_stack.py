@@ -20,7 +20,7 @@ from typing import Any
 
 from gevent.monkey import get_original
 
-from greendpdk import __version__, _config, _device, _notices, _ports
+from greendpdk import __version__, _config, _device, _inherited, _notices, _ports
 from greendpdk._errors import ConfigError, check
 from greendpdk._native import ffi, lib
 from greendpdk._ports import Port
@@ -117,7 +117,8 @@ def _start(settings: dict[str, Any], shaped: bool) -> Stack:
     if _running is not None and not _running.dead:
         _check_same(_running, settings)
         return _running
-    loaded = _config.load(**settings)
+    wanted = _config.load(**settings)
+    loaded = _inherited.usable(wanted)
     from greendpdk import dns
     from greendpdk._telemetry import Telemetry
     from greendpdk._watchdog import Watchdog
@@ -140,6 +141,9 @@ def _start(settings: dict[str, Any], shaped: bool) -> Stack:
         _free(stack)
         raise
     _running = stack
+    if loaded is not wanted:
+        _inherited.tell()
+    _inherited.tell_children(wanted)
     if loaded.metrics is not None:
         _serve_metrics(stack, *loaded.metrics)
     return stack
@@ -158,7 +162,7 @@ def _serve_metrics(stack: Stack, address: str, port: int) -> None:
 def _check_same(stack: Stack, settings: dict[str, Any]) -> None:
     if not settings:
         return
-    wanted = _config.load(**settings)
+    wanted = _inherited.usable(_config.load(**settings))
     for name in _config.NAMES:
         if getattr(wanted, name) != getattr(stack.settings, name):
             allowed = f"greendpdk runs already with {getattr(stack.settings, name)!r}: call greendpdk.stop() first"
@@ -236,6 +240,7 @@ def _end(stack: Stack, timeout: float) -> None:
     try:
         _finish(stack, timeout)
     finally:
+        _inherited.forget()
         stack.dead = True
         _free(stack)
 

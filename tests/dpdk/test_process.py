@@ -5,6 +5,7 @@ Uses the fixtures of conftest.py and workers.py.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -118,6 +119,43 @@ def test_script_that_sends_and_ends_at_once_loses_nothing(tmp_path: Path, end: s
         assert done.returncode == {"": 0, "sys.exit(3)": 3}.get(end, 1), done.stderr
         assert received.result(10) == (TEN_MEGABYTES // 256 * 256, done.stdout.strip())
         kernel.close()
+
+
+BY_MULTIPROCESSING = """
+from greendpdk import monkey
+monkey.patch_all()
+import multiprocessing, os, socket
+from concurrent.futures import ProcessPoolExecutor
+
+def tell(queue):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname()):
+            queue.put(os.getpid())
+
+def square(number):
+    return number * number
+
+if __name__ == "__main__":
+    for method in ("spawn", "forkserver", "fork"):
+        context = multiprocessing.get_context(method)
+        queue = context.Queue()
+        process = context.Process(target=tell, args=(queue,))
+        process.start()
+        assert queue.get(timeout=20) == process.pid
+        process.join(20)
+        assert process.exitcode == 0
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            assert list(pool.map(square, range(4))) == [0, 1, 4, 9]
+"""
+
+
+def test_processes_of_multiprocessing_leave_the_port_to_their_parent(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(BY_MULTIPROCESSING)
+    with Namespace() as net:
+        done = net.run([sys.executable, str(script)], check=False, cwd=ROOT, timeout=60,
+                       env=os.environ | {"PYTHONPATH": str(ROOT)})
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_end_is_bounded_when_the_peer_does_not_read(tmp_path: Path) -> None:
