@@ -50,7 +50,8 @@ struct gd_config {
 int gd_stack_new(const struct gd_config *config, uint64_t now, struct gd_stack **out);
 /* Frees the stack, its sockets and its ports; sends nothing. NULL is legal. Handles die with it. */
 void gd_stack_free(struct gd_stack *stack);
-/* Takes the port over (also when it fails). Returns an interface index > 0, -ENOSPC, -ENOMEM. */
+/* Takes the port over (also when it fails). Returns an interface index > 0, which is not given again until all of 16 bits
+ * have been; -ENOSPC, -ENOMEM. */
 int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *name);
 /* The interface's port; NULL: no such interface. */
 struct gd_port *gd_stack_port(struct gd_stack *stack, int ifindex);

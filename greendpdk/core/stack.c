@@ -169,29 +169,38 @@ void gd_stack_free(struct gd_stack *stack)
     free(stack);
 }
 
+/* The next number whose slot is free, or -ENOSPC: what a socket or an address still names by the number of an interface
+ * that is gone (SO_BINDTODEVICE, a scope, IP_MULTICAST_IF) names nothing, and not the next one that comes. */
+static int next_index(const struct gd_stack *stack)
+{
+    int index = stack->last_index;
+
+    for (int i = 0; i < 2 * GD_NETIFS; i++) { /* twice: where the numbers begin anew the slots do not go on */
+        index = index < GD_INDEX_MAX ? index + 1 : 1;
+        if (stack->netifs[gd_netif_slot(index)] == NULL)
+            return index;
+    }
+    return -ENOSPC;
+}
+
 int gd_stack_attach(struct gd_stack *stack, struct gd_port *port, const char *name)
 {
-    int index = 0;
+    int index = next_index(stack), slot = gd_netif_slot(index);
+    struct gd_netif *netif = index > 0 ? calloc(1, sizeof(*netif)) : NULL;
 
-    while (index < GD_NETIFS && stack->netifs[index] != NULL)
-        index++;
-    if (index < GD_NETIFS) {
-        struct gd_netif *netif = calloc(1, sizeof(*netif));
-
-        if (netif != NULL) {
-            netif->stack = stack;
-            netif->port = port;
-            netif->index = index + 1;
-            snprintf(netif->name, sizeof(netif->name), "%s", name);
-            gd_group_init(netif);
-            stack->netifs[index] = netif;
-            if (index >= stack->netif_end)
-                stack->netif_end = index + 1;
-            return netif->index;
-        }
+    if (netif == NULL) {
+        port->ops->close(port);
+        return index < 0 ? index : -ENOMEM;
     }
-    port->ops->close(port);
-    return index < GD_NETIFS ? -ENOMEM : -ENOSPC;
+    netif->stack = stack;
+    netif->port = port;
+    netif->index = stack->last_index = index;
+    snprintf(netif->name, sizeof(netif->name), "%s", name);
+    gd_group_init(netif);
+    stack->netifs[slot] = netif;
+    if (slot >= stack->netif_end)
+        stack->netif_end = slot + 1;
+    return index;
 }
 
 struct gd_port *gd_stack_port(struct gd_stack *stack, int ifindex)
@@ -213,7 +222,7 @@ int gd_stack_detach(struct gd_stack *stack, int ifindex)
     gd_reassembly_forget(stack, netif);
     gd_udp_forget(stack, netif);
     gd_net_changed(stack);
-    stack->netifs[ifindex - 1] = NULL;
+    stack->netifs[gd_netif_slot(ifindex)] = NULL;
     while (stack->netifs[stack->netif_end - 1] == NULL)
         stack->netif_end--;
     free_netif(netif);

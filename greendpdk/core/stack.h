@@ -10,6 +10,7 @@
 #include "util/stats.h"
 
 #define GD_NETIFS 16
+#define GD_INDEX_MAX UINT16_MAX /* what the scope of an address holds (util/addr.h) */
 #define GD_ROUTES 64
 #define GD_ICMP_HOSTS 256u
 #define GD_PMTUS 256u
@@ -31,7 +32,8 @@ struct gd_stack {
     struct gd_loop loop;     /* port/live.c's */
     struct gd_watch *watch;  /* port/watch.c's; NULL: nobody watches */
 
-    struct gd_netif *netifs[GD_NETIFS]; /* [0] is the loopback; NULL: that slot is free */
+    struct gd_netif *netifs[GD_NETIFS]; /* by gd_netif_slot(); [0] is the loopback; NULL: that slot is free */
+    int last_index;                     /* the last number that an interface was given */
     int netif_end;                      /* no slot from here on is in use: loops end here */
     int nroutes;
     struct gd_route routes[GD_ROUTES]; /* longest prefix first */
@@ -66,4 +68,9 @@ struct gd_stack {
     struct gd_list time_waits; /* oldest first */
     uint32_t ntime_waits;
 };
+
+static inline int gd_netif_slot(int ifindex)
+{
+    return (int)(((unsigned)ifindex - 1u) % GD_NETIFS);
+}
 #endif

@@ -47,7 +47,7 @@ uint32_t gd_buffer_append(struct gd_chunk_pool *pool, struct gd_buffer *buffer, 
 struct gd_addr { uint8_t b[16]; };
 struct gd_ifaddr { struct gd_addr addr; uint8_t prefix_length; bool tentative, deprecated; ...; };
 struct gd_netif { int index; bool csum_lies; int naddrs; struct gd_ifaddr addrs[...]; int ntx; ...; };
-struct gd_stack { struct gd_netif *netifs[...]; int nroutes; uint32_t neigh_count; uint64_t generation; ...; };
+struct gd_stack { struct gd_netif *netifs[...]; int last_index, nroutes; uint32_t neigh_count; uint64_t generation; ...; };
 struct gd_route { struct gd_addr prefix; uint8_t bits, origin; bool via; struct gd_addr gateway; struct gd_netif *netif; ...; };
 enum gd_route_origin { GD_ROUTE_STATIC, GD_ROUTE_LINK, GD_ROUTE_DHCP, GD_ROUTE_RA };
 const struct gd_route *gd_route_find(const struct gd_stack *stack, const struct gd_addr *to,

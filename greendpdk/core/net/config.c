@@ -35,7 +35,9 @@ void gd_net_changed(struct gd_stack *stack)
 
 struct gd_netif *gd_netif_find(struct gd_stack *stack, int ifindex)
 {
-    return ifindex >= 1 && ifindex <= stack->netif_end ? stack->netifs[ifindex - 1] : NULL;
+    struct gd_netif *netif = stack->netifs[gd_netif_slot(ifindex)];
+
+    return netif && netif->index == ifindex ? netif : NULL;
 }
 
 struct gd_ifaddr *gd_netif_own(struct gd_netif *netif, const struct gd_addr *addr)

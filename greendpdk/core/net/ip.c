@@ -69,8 +69,8 @@ int gd_ip_path(struct gd_stack *stack, const struct gd_addr *to, int only, struc
 
     *next_hop = *to;
     *netif = only ? gd_netif_find(stack, only) : NULL;
-    if (only && !*netif)
-        return -ENODEV;
+    if (only && !*netif) /* gone; as Linux says */
+        return gd_addr_is_v4(to) ? -ENODEV : -ENETUNREACH;
     if (owner && (!only || owner == *netif || *netif == loopback(stack))) {
         *netif = loopback(stack);
         return 0;

@@ -103,8 +103,8 @@ int gd_udp_aim_group(struct gd_udp *udp, const struct gd_addr *to)
     struct gd_netif *netif = gd_netif_find(udp->sock.stack, multicast->ifindex);
     const struct gd_addr *own;
 
-    if (!netif)
-        return -ENETUNREACH;
+    if (!netif) /* gone; as Linux says */
+        return gd_addr_is_v4(to) ? -ENODEV : -ENETUNREACH;
     own = gd_ip_own(netif, to);
     if (!gd_addr_is_any(&multicast->source))
         udp->src = multicast->source;
