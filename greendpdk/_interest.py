@@ -24,7 +24,7 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from gevent.monkey import get_original
 
-from greendpdk import _fds
+from greendpdk import _fds, _running
 from greendpdk._endpoint import get_ident, wrong_thread
 from greendpdk._native import lib
 
@@ -311,6 +311,7 @@ class Interest:
         if not watcher.active:
             watcher.start(self._wake)
         self._sleepers += 1
+        _running.keep()
         try:
             event.wait(seconds)
         finally:
@@ -335,4 +336,5 @@ def yield_turn(poller: Any) -> None:
     if poller is not None and not poller.stack.dead and get_ident() == poller.stack.thread:
         poller.poll()
     if getcurrent() is not get_hub():
+        _running.keep()
         sleep(0)
