@@ -126,10 +126,11 @@ def _plain(value: Any) -> Any:
 class RemoteSocket:
     """A socket of the parent's stack."""
 
-    __slots__ = ("_channel", "_end", "_fd", "_number")
+    __slots__ = ("_channel", "_end", "_fd", "_given", "_number")
 
     def __init__(self, channel: Channel, end: Endpoint) -> None:
-        self._channel, self._end, self._number, self._fd = channel, end, end.id, -1
+        self._channel, self._end, self._number = channel, end, end.id
+        self._fd = self._given = -1
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in _share._CALLS:
@@ -204,12 +205,23 @@ class RemoteSocket:
         """Return a kernel fd that the parent copies from and to, for a program to be executed."""
         return self._channel.ask("pump", self._number)[1]
 
+    def given(self) -> int:
+        """Return the kernel fd of which a program's stdin and stdout are copies: they are one connection."""
+        if self._given < 0:
+            self._given = self.kernel_fd()
+        return self._given
+
+    def leave(self) -> None:
+        """Close this process's numbers of it."""
+        for fd in (self._fd, self._given):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._given = -1
+
     def close(self) -> None:
         """Give this process's share of it back."""
         self._end.stack.sockets.pop(self._number, None)
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self.leave()
         if self._channel.pid == os.getpid():
             self._channel.close_for(self._number)
 
@@ -248,6 +260,7 @@ def take_over(stack: Stack) -> None:
             _fds.drop_stand_in(end)
             end._close_kernel()
         if end.k is not None:  # of this child's parent, which is a child itself
+            end.k.leave()
             end.k = None
         if _channel is not None:
             end.k = RemoteSocket(_channel, end)

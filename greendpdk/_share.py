@@ -45,15 +45,15 @@ class Share:
     """What one child may use, and the end of the pair that it asks through."""
 
     def __init__(self, stack: Any, ends: dict[int, Endpoint]) -> None:
-        self.held = ends
-        for end in ends.values():
-            _take(end)
         self._stack = stack
         self._here, self.there = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._here.setblocking(False)
         self.there.setblocking(True)  # whatever socket.setdefaulttimeout() says
         for sock in (self._here, self.there):
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDBUF, 2 * MESSAGE)
+        self.held = ends  # last: without a pair (EMFILE) nobody would give them back
+        for end in ends.values():
+            _take(end)
         self.thread = get_ident()
         self._watcher: Any = None
 

@@ -14,6 +14,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
 from greendpdk import _fdio, _fds
+from greendpdk._remote import RemoteSocket
 
 _NAMES = ["read", "write", "readv", "writev", "sendfile", "dup", "dup2", "set_blocking", "get_blocking", "fdopen"]
 _read, _write, _readv, _writev, _sendfile, _dup, _dup2, _set_blocking, _get_blocking, _fdopen = get_original(
@@ -78,24 +79,17 @@ def dup(fd: int, /) -> int:
 def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
     """Duplicate a file descriptor to a given number."""
     end = _fdio.find(fd)
-    if end is not None and end.open and end.c is None:
-        return _dup2_in_child(end, fd, fd2, inheritable)
+    if end is not None and isinstance(end.k, RemoteSocket):
+        # For a program that a forked child will execute, so fd2 is a number that the parent copies from and to.
+        given = end.k.given()
+        _fds.forget(fd2, close=False)
+        return int(_dup2(given, fd2, inheritable))
     if fd == fd2 or end is None and _fdio.find(fd2) is None:
         return int(_dup2(fd, fd2, inheritable))
     os.fstat(fd)  # EBADF leaves fd2 as it is
     _fds.forget(fd2, close=False)
     new = int(_dup2(fd, fd2, inheritable))
     return new if end is None else _fdio.copy(end, new)
-
-
-def _dup2_in_child(end: Any, fd: int, fd2: int, inheritable: bool) -> int:
-    """In a forked child: for a program that it will execute, so fd2 is a number that the parent copies from and to."""
-    from greendpdk import _pump
-
-    given = end.pumps[0] if end.pumps else _pump.make(end)
-    end.pumps = [given]  # stdin and stdout are one connection
-    _fds.forget(fd2, close=False)
-    return int(_dup2(given, fd2, inheritable))
 
 
 def set_blocking(fd: int, blocking: bool, /) -> None:

@@ -1,7 +1,10 @@
 """A forked child and its parent at bad moments: siblings, interrupted calls, numbers that the parent closes, junk."""
 from __future__ import annotations
 
-from forked import script
+import textwrap
+
+from forked import START, script
+from run import run
 
 
 def test_a_child_gives_back_what_it_closes_at_once():
@@ -218,3 +221,44 @@ def test_many_children_leave_nothing_behind():
         assert not [one for one in gc.get_objects() if isinstance(one, _share.Share)]
         client.close(); server.close()
     """)
+
+
+def test_a_child_that_makes_a_connection_its_stdin_goes_on_with_it():
+    script("""
+        client, server = pair()
+        def work():
+            os.dup2(server.fileno(), 0)
+            ended(child(lambda: server.sendall(b"grandchild ")))
+            assert os.read(0, 100) == b"question"
+            server.sendall(b"child")
+            server.shutdown(socket.SHUT_WR)
+            server.close()
+            os.close(0)
+            time.sleep(5)
+        pid = child(work)
+        server.close()
+        client.sendall(b"question")
+        with gevent.Timeout(4):
+            assert client.makefile("rb").read() == b"grandchild child"
+            while [end for end in greendpdk.running().sockets.values() if end.pumps]:
+                gevent.sleep(0.01)  # the child has closed all of it
+        client.close()
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    """)
+
+
+def test_a_connection_ends_though_no_fd_was_left_for_its_child():
+    done = run(START + textwrap.dedent("""
+        import resource
+        client, server = pair()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        pid = child(int)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        ended(pid)
+        server.close()
+        assert client.recv(1) == b""
+        client.close(); listener.close()
+    """))
+    assert "_before_fork" in done.stderr and "Too many open files" in done.stderr
