@@ -58,20 +58,23 @@ class StandIn:
         fd = next(iter(end.fds))
         readable, writable = bool(bits & READ_BITS), bool(bits & WRITE_BITS)
         ended = bits & _ENDS if bits & lib.GD_RDHUP else 0  # hang-up alone: not connected yet
-        if ended != self._ended and self._end(end, fd, ended):
+        try:
+            if ended != self._ended and self._end(end, fd, ended):
+                return
+            if readable != self._readable and not ended:
+                self._readable = readable
+                if readable:
+                    self._far.send(b"\0")
+                else:
+                    _read(fd, 1)
+            if writable != self._writable and not ended & lib.GD_HUP:
+                self._writable = writable
+                if writable:
+                    self._far.recv(1 << 16)
+                else:
+                    _write(fd, _FULL)
+        except OSError:  # C, or a child that has the number, has read, filled, shut or closed it
             return
-        if readable != self._readable and not ended:
-            self._readable = readable
-            if readable:
-                self._far.send(b"\0")
-            else:
-                _read(fd, 1)
-        if writable != self._writable and not ended & lib.GD_HUP:
-            self._writable = writable
-            if writable:
-                self._far.recv(1 << 16)
-            else:
-                _write(fd, _FULL)
 
     def _end(self, end: Endpoint, fd: int, ended: int) -> bool:
         """Show an end of the stream, a hang-up, an error; return whether nothing else is left to show."""
@@ -174,9 +177,11 @@ def forget(fd: int, close: bool = True) -> bool:
         _keep(end, fd)
     if not end.fds:
         drop_stand_in(end)
-    if close:
-        _close(fd)
-    end.release()
+    try:
+        if close:
+            _close(fd)
+    finally:  # EBADF: C has closed it before us
+        end.release()
     return True
 
 
