@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 * 1024
 _DRAIN_SECONDS = 10.0  # that a shutdown waits for what a child has written; a peer that reads takes it in less
+_LOOK_SECONDS = 0.001  # between two looks whether it is gone
 
 
 class Pump:
@@ -46,7 +47,7 @@ class Pump:
         self._stack.timeout = None  # type: ignore[assignment]  # not settimeout(), which sets O_NONBLOCK
         self._pair = _blocking.kernel_socket(fileno=ours.detach())
         self._pair.timeout = None
-        self._sending = self._left = False
+        self._sending = self._over = self._left = False
         end.pumps.append(self)
         self._reader = gevent.spawn(self._in) if reads else None
         self._writer = gevent.spawn(self._out)
@@ -64,7 +65,7 @@ class Pump:
                 while data := self._receive():
                     self._stack.sendall(data)
                     self._sending = False
-            self._sending = False
+            self._over = True
             self._wait_for_the_end()
         finally:
             self._close()
@@ -105,8 +106,8 @@ class Pump:
     def drain(self) -> None:
         """Wait until all that was written to the fd by now is in the stack's send buffer."""
         with gevent.Timeout(_DRAIN_SECONDS, False):
-            while self._sending or _unread(self._pair.fileno()):
-                gevent.sleep(0)
+            while not self._over and (self._sending or _unread(self._pair.fileno())):
+                gevent.sleep(_LOOK_SECONDS)
 
 
 def _unread(fd: int) -> int:

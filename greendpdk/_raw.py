@@ -150,7 +150,7 @@ class RawSocket(RawTransfer):
 
     def shutdown(self, how: int) -> None:
         """Close one direction or both."""
-        for pump in self.end.pumps:
+        for pump in list(self.end.pumps):
             pump.drain()  # what a child has written before it ended goes first
         c = self._engine()
         if c is None:

@@ -185,3 +185,43 @@ def test_kernel_fd_stands_for_a_connection():
         gevent.sleep(0.02)
         assert client._sock.end.pumps == []
     """)
+
+
+def test_a_number_that_c_has_closed_still_ends_its_connection():
+    script("""
+        from greendpdk import _fds
+        _fds._close(server.fileno())  # the kernel's close(), as C would call it
+        raises(errno.EBADF, server.close)
+        assert client.recv(1) == b""
+    """)
+
+
+def test_c_that_reads_a_number_disturbs_no_socket():
+    script("""
+        server.fileno()
+        client.sendall(b"data")
+        assert select.select([server], [], [], 5)[0] == [server]
+        with open(server.fileno(), "rb", buffering=0, closefd=False) as stand_in:
+            stand_in.read(1)
+        assert server.recv(10) == b"data"
+        client.sendall(b"more")
+        assert select.select([server], [], [], 5)[0] == [server] and server.recv(10) == b"more"
+    """)
+
+
+def test_shutdown_waits_for_no_copying_to_a_peer_that_has_reset():
+    script("""
+        import struct
+        fd = greendpdk.kernel_fd(server)
+        os.set_blocking(fd, False)
+        try:
+            while os.write(fd, bytes(65536)):
+                gevent.sleep(0.001)
+        except BlockingIOError:
+            pass  # both buffers are full
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        gevent.spawn(gevent.sleep, 0.01).link(lambda _: os.close(fd))
+        with gevent.Timeout(5):
+            raises(errno.ENOTCONN, server.shutdown, socket.SHUT_WR)
+    """)
