@@ -98,6 +98,31 @@ def test_block_puts_back_what_was(echo, network):
         assert str(network) == "loss=0.5 both ways, seed=2"
     assert str(network) == "delay=1ms both ways, seed=1"
 
+def test_a_way_begins_anew_when_it_is_set_and_not_when_the_other_is(dpdk_peer, network):
+    network.set(direction="out", loss=1)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"x", (dpdk_peer.address, 9))
+        while network.counts("out").lost < 1:
+            time.sleep(0.001)
+        network.set(direction="in", delay="1ms")
+        with network(direction="in", delay="2ms"):
+            assert network.counts("out").lost == 1
+        assert network.counts("out").lost == 1
+        network.set(direction="out", loss=0.5)
+        assert network.counts("out").lost == 0
+
+def test_a_peer_in_anothers_place_suffers_too(network):
+    from greendpdk.testing import Peer
+
+    network.set(loss=1)
+    for _ in range(2):
+        with Peer("198.18.9.0/24") as peer, socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"x", (peer.address, 9))
+            deadline = time.monotonic() + 5
+            while not network.counts("out").lost and time.monotonic() < deadline:
+                time.sleep(0.001)
+            assert network.counts("out").lost == 1
+
 def test_mtu_is_that_of_the_interface(dpdk_peer, network):
     network.set(mtu=1280)
     with dpdk_peer.create_server() as listener, socket.create_connection(listener.getsockname()) as client:
@@ -120,7 +145,20 @@ def test_stacks_own_loopback_suffers_too(network):
                 got += 1
     assert 70 < got < 130
     assert network.counts().packets >= 200 and network.counts().lost >= 200 - got
-""").assert_outcomes(passed=6)
+""").assert_outcomes(passed=8)
+
+
+@pytest.mark.needs("tap")
+def test_an_mtu_that_is_refused_changes_nothing(pytester: pytest.Pytester) -> None:
+    run(pytester, PEER + """
+def test_too_long(dpdk_kernel_address, network):
+    network.set(mtu=1280)
+    with pytest.raises(ValueError, match="1500"):
+        network.set(mtu=9000)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.connect((dpdk_kernel_address, 9))
+        assert sock.getsockopt(socket.IPPROTO_IP, 14) == 1280  # IP_MTU
+""", "--dpdk").assert_outcomes(passed=1)
 
 
 LOSSY = PEER + """

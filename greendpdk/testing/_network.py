@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -82,6 +82,7 @@ class Network:
         self._down = {True: False, False: False}
         self._mtu: int | None = None
         self._begin: dict[tuple[int, bool], Counts] = {}
+        self._shaped: dict[tuple[int, bool], Conditions | None] = {}  # what each shaper was told last
 
     # -- what one does with it ------------------------------------------------------------------
 
@@ -113,7 +114,7 @@ class Network:
         self.ready()
         self._way, self._mtu = {True: None, False: None}, None
         self._down = {True: False, False: False}
-        self._show("clear")
+        self._show("clear", _WAYS)
 
     def counts(self, direction: str = "both") -> Counts:
         """Return what became of packets since the conditions of that direction were set."""
@@ -135,7 +136,7 @@ class Network:
         finally:
             if self._stack is _stack.running():
                 self._way, self._down, self._mtu = dict(before[0]), dict(before[1]), before[2]
-                self._show(f"as before: {self}")
+                self._show(f"as before: {self}", ())
 
     def __str__(self) -> str:
         words = [f"cut {_word(self._down)}"] if any(self._down.values()) else []
@@ -179,11 +180,10 @@ class Network:
         stack = self.ready()
         if wanted.mtu is not None:
             _check_mtu(stack, wanted.mtu)
-        for out, chosen in zip(_WAYS, (wanted.out, wanted.into), strict=True):
-            if chosen:
-                self._way[out] = wanted
+        ways = [out for out, chosen in zip(_WAYS, (wanted.out, wanted.into), strict=True) if chosen]
+        self._way.update(dict.fromkeys(ways, wanted))
         self._mtu = wanted.mtu
-        self._show(f"set {wanted} {wanted.which}, seed={self._seed_of(wanted)}")
+        self._show(f"set {wanted} {wanted.which}, seed={self._seed_of(wanted)}", ways)
 
     def _cut(self, direction: str, down: bool) -> None:
         self.ready()
@@ -195,18 +195,21 @@ class Network:
             for out in _WAYS:
                 lib.gd_shaper_down(port, int(out), int(self._down[out]))
 
-    def _show(self, event: str) -> None:
+    def _show(self, event: str, ways: Collection[bool]) -> None:
+        """Tell the shapers; those ways begin anew, and others where they change: counts, queues, random numbers."""
         stack = self.ready()
         self._note(event)
         for index, port in self.shapers():
             for out in _WAYS:
-                self._begin[index, out] = _counts(port, out)
+                lib.gd_shaper_down(port, int(out), int(self._down[out]))
                 way = self._way[out]
                 if index == LOOPBACK and not out and way is self._way[True]:
                     way = None  # met on the way out
+                if out not in ways and self._shaped.get((index, out), self) is way:
+                    continue
+                self._shaped[index, out], self._begin[index, out] = way, _counts(port, out)
                 seed = 2 * self._seed_of(way) + out if way else 0
                 lib.gd_shaper_fault(port, int(out), ffi.new("struct gd_fault *", (way or Conditions()).fault(seed)))
-                lib.gd_shaper_down(port, int(out), int(self._down[out]))
             lib.gd_shaper_mtu(stack.c, index, min(self._mtu or 0, _own_mtu(stack, index)))
         stack.poller.wake()
 
@@ -221,9 +224,11 @@ class Network:
             if port != ffi.NULL:
                 yield index, port
 
-    def attached(self) -> None:
-        """Let a port that has come since suffer as the others do."""
-        self._show("a port more")
+    def attached(self, index: int) -> None:
+        """Let a port that has come since, maybe in another's place, suffer as the others do."""
+        for out in _WAYS:
+            self._shaped.pop((index, out), None)
+        self._show("a port more", ())
 
 
 def _word(down: dict[bool, bool]) -> str:
@@ -247,7 +252,7 @@ def _check_mtu(stack: _stack.Stack, mtu: int) -> None:
 
     if mtu < IP6_MTU_MIN and any(own.version == 6 for port in stack.ports for own in port.address_states):
         raise ConditionError(f"mtu={mtu}: a port has an IPv6 address, and that needs {IP6_MTU_MIN} at least")
-    most = max((_own_mtu(stack, port.ifindex) for port in stack.ports), default=mtu)
+    most = max((int(lib.gd_port_mtu(port.c)) for port in stack.ports), default=mtu)
     if mtu > most:
         raise ConditionError(f"mtu={mtu}: it can be lowered only, and the longest of a port is {most}")
 

@@ -87,7 +87,7 @@ class Peer:
             raise MemoryError
         self._ifindex = _attach(main.c, shaper, b"peer0", hosts, 1)
         self.stack = self._second(ends[1], hosts)
-        network.attached()
+        network.attached(self._ifindex)
         atexit.register(self.close)
         _peers.append(self)
 
