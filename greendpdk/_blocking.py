@@ -264,13 +264,17 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
             return super().sendto(data, *rest)  # type: ignore[no-any-return]
         flags, address = sendto_arguments(rest)
         sys.audit("socket.sendto", self, address)
+        stream = raw.type == _socket.SOCK_STREAM
         try:
-            return self._retry(True, flags, raw.try_sendto, data, flags, address)  # type: ignore[no-any-return]
+            sent: int = self._retry(True, flags, raw.try_sendto, data, flags, address)
         except OSError as error:
-            if not flags & _FASTOPEN or raw.type != _socket.SOCK_STREAM or error.errno != errno.EINVAL:
+            if not flags & _FASTOPEN or not stream or error.errno != errno.EINVAL:
                 raise
-        self.connect(address)  # what Linux's Fast Open comes to without a cookie
-        return self.send(data, flags & ~_FASTOPEN)
+            self.connect(address)  # what Linux's Fast Open comes to without a cookie
+            return self.send(data, flags & ~_FASTOPEN)
+        if stream and self.timeout is None and sent != memoryview(data).nbytes:
+            return self._send_whole(raw, memoryview(data).cast("B"), sent, flags)
+        return sent
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         raw = self._sock

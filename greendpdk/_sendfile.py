@@ -24,7 +24,9 @@ def into_fd(end: Endpoint, out_fd: int, in_fd: int, offset: int | None, count: i
     """Do os.sendfile: send what there is room for; BlockingIOError if there is none, whatever the socket's timeout."""
     raw = RawSocket(end, out_fd)
     try:
-        start = os.lseek(in_fd, 0, os.SEEK_CUR) if offset is None else offset
+        if count < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        start = _position(in_fd) if offset is None else offset
         sent = _copy(raw, in_fd, start, count)
         if sent is None:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -33,6 +35,15 @@ def into_fd(end: Endpoint, out_fd: int, in_fd: int, offset: int | None, count: i
         return sent
     finally:
         raw.detach()  # the number is the caller's
+
+
+def _position(in_fd: int) -> int:
+    try:
+        return os.lseek(in_fd, 0, os.SEEK_CUR)
+    except OSError as error:
+        if error.errno != errno.ESPIPE:
+            raise
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from None  # a pipe or a socket; at an offset: ESPIPE
 
 
 def by_the_kernel_or_by_send(sock: Any, file: Any, offset: int, count: int | None) -> int:
@@ -97,12 +108,7 @@ def _copy(raw: RawSocket, in_fd: int, offset: int, count: int) -> int | None:
     """Send from the file as much as goes at once; None if nothing does for now."""
     total = 0
     while total < count:
-        try:
-            piece = os.pread(in_fd, min(count - total, _PIECE), offset + total)
-        except OSError as error:
-            if error.errno != errno.ESPIPE:
-                raise
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from None  # sendfile(2) of a pipe or a socket
+        piece = os.pread(in_fd, min(count - total, _PIECE), offset + total)
         if not piece:
             break
         sent = raw.try_send(piece)

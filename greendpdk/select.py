@@ -21,7 +21,7 @@ from gevent.monkey import get_original
 
 from greendpdk import _fds
 from greendpdk._endpoint import Endpoint, get_ident, wrong_thread
-from greendpdk._interest import ERR, EVENTS, HUP, IN, OUT, PRI, RDHUP, Found, Interest, kernel_epoll, yield_turn
+from greendpdk._interest import EDGE, ERR, EVENTS, HUP, IN, OUT, PRI, RDHUP, Found, Interest, kernel_epoll, yield_turn
 
 if TYPE_CHECKING:  # the names that are put there below, in the standard library's types
     from select import *  # noqa: F403
@@ -106,7 +106,7 @@ def _wait(masks: dict[int, int], seconds: float | None, look: Callable[[], Any],
     try:
         for fd, mask in masks.items():
             try:
-                interest.add(fd, mask & 0x2FFF)
+                interest.add(fd, mask & 0x2FFF | EDGE)  # else what look() does not ask for, a hang-up, is told for ever
             except PermissionError:
                 continue  # a regular file: always ready for what look() has asked for
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import select as kernel_select
 import selectors
 import socket as std
+import time
 
 import gevent
 import gevent.selectors
@@ -168,3 +169,13 @@ def test_the_kernel_sees_a_full_send_buffer(pair, net):
     net.socket.wait_write(client.fileno(), timeout=5)
     while in_the_kernel(client) != (False, True):
         gevent.sleep(0)  # the stand-in fd is brought in step once in each turn of the loop
+
+
+def test_a_hangup_that_is_not_asked_for_costs_no_cpu(pair, net):
+    client, server = pair
+    server.close()
+    client.shutdown(std.SHUT_WR)
+    assert net.select.select([client], [], [], 5)[0] == [client]
+    before = time.process_time()
+    assert net.select.select([], [], [client], 0.3) == ([], [], [])
+    assert time.process_time() - before < 0.1

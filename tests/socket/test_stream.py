@@ -125,7 +125,10 @@ def test_recv_times_out(pair):
 
 
 @pytest.mark.parametrize("net", ["stack"], indirect=True)  # gevent's own send what there is room for
-@pytest.mark.parametrize("call", [lambda s, data: s.send(data), lambda s, data: s.sendmsg([b"", data[:9], data[9:]])])
+@pytest.mark.parametrize("call", [
+    lambda s, data: s.send(data), lambda s, data: s.sendmsg([b"", data[:9], data[9:]]),
+    lambda s, data: s.sendto(data, s.getpeername()),
+])  # fmt: skip
 def test_a_blocking_send_returns_when_all_is_sent(pair, call):
     client, server = pair
     data = bytes(range(256)) * 40_000
