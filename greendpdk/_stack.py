@@ -308,7 +308,7 @@ def _after_fork_in_child() -> None:
     """The ports are the parent's: send nothing, free nothing, and let go of its devices."""
     if _running is not None:
         _running.dead = True
-        for watching in (_running.poller, _running.telemetry):
+        for watching in (_running.poller, _running.telemetry, _running.metrics):
             if watching is not None:
                 watching.leave()
         _device.drop_in_child(_running.device_fds)

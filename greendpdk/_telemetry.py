@@ -40,6 +40,8 @@ STATES = (
 _LOOPBACK = 1  # the interface's number in every stack
 TIMERS = ("", "on", "keepalive", "timewait", "persist")
 
+_registered: set[str] = set()  # in this process: DPDK takes none back, and lists one twice that is registered again
+
 
 class Telemetry:
     """The commands of one stack; register() adds one."""
@@ -77,8 +79,11 @@ class Telemetry:
 
     def register(self, name: str, handler: Callable[[str], Answer], text: str) -> None:
         """Answer /greendpdk/<name> by handler(parameters); what it raises is the answer's `error`."""
-        self._commands[f"/greendpdk/{name}"] = handler
-        check(lib.gd_telemetry_register(f"/greendpdk/{name}".encode(), text.encode()[:TEXT]))
+        command = f"/greendpdk/{name}"
+        self._commands[command] = handler
+        if command not in _registered:
+            check(lib.gd_telemetry_register(command.encode(), text.encode()[:TEXT]))
+            _registered.add(command)
 
     def _answer(self) -> None:
         command, parameters = ffi.new("const char **"), ffi.new("const char **")

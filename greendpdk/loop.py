@@ -148,9 +148,9 @@ class Poller:
 
     def leave(self) -> None:
         """Do nothing more in a forked child: what is looked at is the parent's, and libev aborts on a closed number."""
-        for watcher in (*self._sleepers, *(mark for mark, _ in self._marks)):
+        for watcher in (*self._sleepers, *self._ticks, *(mark for mark, _ in self._marks)):
             watcher.stop()
-        self._marks = []
+        self._ticks, self._marks = [], []
         self.notices.leave()
 
     def wake(self) -> None:

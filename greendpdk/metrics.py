@@ -156,6 +156,10 @@ class Server:
         # It is no work of the program's: hub.join() and gevent.wait() end without it.
         self._server._watcher.ref = False
 
+    def leave(self) -> None:
+        """Close a forked child's copy of the listener: it would take connections that are the parent's."""
+        self._server.close()
+
     def stop(self) -> None:
         """Close the listener."""
         self._server.stop(timeout=0)

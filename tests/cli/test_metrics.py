@@ -1,6 +1,7 @@
 """Prometheus metrics of a live stack: names, help texts, served by the kernel; the dashboard fits."""
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -61,6 +62,28 @@ def test_metrics_are_served_by_the_kernel() -> None:
         port = int(run.stdout.readline())
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             check(answer.read().decode())
+
+
+def test_a_forked_child_does_not_hold_their_port() -> None:
+    code = """if True:
+        from greendpdk import monkey
+        monkey.patch_all(vdev="none", loopback="stack", metrics="127.0.0.1:0")
+        import os, greendpdk
+        port = greendpdk.running().metrics.port
+        (held, holding), (ready, tell) = os.pipe(), os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.write(tell, b"x")
+            os.read(held, 1)
+            os._exit(0)
+        os.read(ready, 1)
+        greendpdk.stop()
+        print(monkey.get_original("socket", "socket")().connect_ex(("127.0.0.1", port)))
+        os.write(holding, b"x")
+        os.waitpid(pid, 0)
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, timeout=60, check=True)
+    assert int(done.stdout) == errno.ECONNREFUSED
 
 
 @pytest.mark.parametrize("how", [

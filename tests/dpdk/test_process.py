@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,6 +72,23 @@ def test_a_forked_child_serves_a_connection_and_the_parent_goes_on(stack: Side, 
     kernel.connect(address)
     listener.accept()
     listener.close()
+
+
+def test_a_forked_child_does_not_tick_for_a_port_that_is_its_parents() -> None:
+    code = """if True:
+        import gevent, os, resource, greendpdk
+        greendpdk.start(vdev="net_ring0", address="198.18.7.1/24")
+        gevent.sleep(0.05)  # the port has no fd, so it ticks once it sleeps
+        pid = os.fork()
+        if not pid:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+            gevent.sleep(0.3)
+            os._exit(min(resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before, 255))
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        greendpdk.stop()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and int(done.stdout) < 10, done.stdout + done.stderr
 
 
 def test_stack_stops_and_starts_again(stack: Side, kernel: Side) -> None:

@@ -95,3 +95,22 @@ def test_a_stopped_stack_says_so(process: Watched) -> None:
     process.do("stop")
     assert process.line() == "done"
     assert "no stack runs" in process.ask("/greendpdk/info")["error"]
+
+
+def test_a_stack_that_starts_again_lists_its_commands_once() -> None:
+    code = """if True:
+        import json, os, socket, greendpdk
+        from greendpdk.cli import _client
+        for _ in range(2):
+            greendpdk.stop()
+            greendpdk.start(vdev="none", telemetry="on")
+        (path,) = [path for pid, path in _client.find() if pid == os.getpid()]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+            asking.connect(path)
+            asking.recv(1 << 20)
+            asking.send(b"/")
+            listed = json.loads(asking.recv(1 << 20))["/"]
+        assert listed.count("/greendpdk/info") == 1, listed
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

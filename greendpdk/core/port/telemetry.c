@@ -108,9 +108,7 @@ void gd_telemetry_close(void)
 
 int gd_telemetry_register(const char *cmd, const char *help)
 {
-    int rc = rte_telemetry_register_cmd(cmd, ask, help);
-
-    return rc == -EEXIST ? 0 : rc; /* an earlier stack's: there is no way to take one back, nor need for it */
+    return rte_telemetry_register_cmd(cmd, ask, help);
 }
 
 int gd_telemetry_take(const char **cmd, const char **parameters)
