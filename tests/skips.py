@@ -6,16 +6,20 @@ LEFT_OUT names single tests. Nothing else in the suite skips.
 """
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import importlib.metadata
 import importlib.util
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import ordinary
+
+from greendpdk.cli import _pmd
 
 
 def _namespaces() -> bool:
@@ -34,6 +38,14 @@ def _tap() -> bool:
 
 def _tun() -> bool:
     return _namespaces() and Path("/dev/net/tun").exists()
+
+
+def _af_xdp() -> bool:
+    if not _namespaces() or not _dpdk() or "net_af_xdp" not in {driver.name for driver in _pmd.drivers()}:
+        return False
+    with contextlib.suppress(OSError), socket.socket(44, socket.SOCK_RAW):  # AF_XDP, <linux/socket.h>
+        return True
+    return False
 
 
 def _user_namespaces() -> bool:
@@ -60,6 +72,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "namespaces": (_namespaces, "network namespaces need root and iproute2 (apt install iproute2)"),
     "dpdk": (_dpdk, "the engine was built without DPDK (apt install libdpdk-dev, then make build)"),
     "tap": (_tap, "net_tap needs root, iproute2, /dev/net/tun and an engine with DPDK"),
+    "af_xdp": (_af_xdp, "DPDK was built without net_af_xdp, or this kernel has no AF_XDP (CONFIG_XDP_SOCKETS)"),
     "tun": (_tun, "a tun device in a namespace needs root, iproute2 and /dev/net/tun"),
     "user-namespaces": (_user_namespaces, "this kernel gives unprivileged users no network namespaces, or no "
                         "Python that they could run"),

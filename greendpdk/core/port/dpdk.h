@@ -29,4 +29,7 @@ static inline struct gd_dpdk *gd_dpdk_of(struct gd_port *port)
 
 extern const struct gd_port_ops gd_dpdk_ops; /* dpdk.c */
 void gd_dpdk_close(struct gd_port *port);    /* dpdk_open.c */
+
+/* dpdk_pool.c: mbufs of at least `room` bytes for data, headroom included, each with a gd_frame; NULL: out of memory. */
+struct rte_mempool *gd_dpdk_pool(const char *name, uint32_t frames, uint16_t room);
 #endif

@@ -28,7 +28,6 @@
 #define TX_L4_CSUM (RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
 #define DESCRIPTORS 512u /* a ring of each kind; two milliseconds of full frames at 3 Gbit/s */
 #define SPARE 1024u      /* mbufs besides the rings': the engine's queues and the pool's cache */
-#define CACHE 64u        /* of the pool, for the polling thread: two bursts */
 #define FRAME_EXTRA 26u  /* Ethernet header, two VLAN tags, checksum */
 
 struct quiet {
@@ -93,7 +92,6 @@ static int probe(const char *devargs, uint16_t *id)
 static int make_pool(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settings, uint32_t rings)
 {
     uint32_t room = RTE_PKTMBUF_HEADROOM + dpdk->port.mtu + FRAME_EXTRA;
-    uint32_t frames = settings->frames ? settings->frames : rings + SPARE;
     char name[RTE_MEMPOOL_NAMESIZE];
 
     if (room < RTE_MBUF_DEFAULT_BUF_SIZE)
@@ -101,8 +99,7 @@ static int make_pool(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settin
     if (room > UINT16_MAX)
         return -EMSGSIZE;
     snprintf(name, sizeof name, "greendpdk-%u", dpdk->id);
-    dpdk->pool = rte_pktmbuf_pool_create(name, frames, CACHE, RTE_ALIGN_CEIL(sizeof(struct gd_frame), 8),
-                                         (uint16_t)room, SOCKET_ID_ANY);
+    dpdk->pool = gd_dpdk_pool(name, settings->frames ? settings->frames : rings + SPARE, (uint16_t)room);
     return dpdk->pool ? 0 : -ENOMEM;
 }
 
@@ -134,8 +131,11 @@ static int configure(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settin
     result = rte_eth_dev_adjust_nb_rx_tx_desc(dpdk->id, &rx, &tx);
     if (result < 0)
         return result;
+    /* A driver may have rings of its own besides those that it is asked for, of its usual size: net_af_xdp lends 2,048
+     * mbufs to the kernel at once, and as many can be on their way back from it. */
     if (!dpdk->pool)
-        result = make_pool(dpdk, settings, (uint32_t)rx + tx);
+        result = make_pool(dpdk, settings, (uint32_t)rx + tx + info->default_rxportconf.ring_size +
+                                               info->default_txportconf.ring_size);
     if (result < 0)
         return result;
     result = rte_eth_rx_queue_setup(dpdk->id, 0, rx, socket, NULL, dpdk->pool);
