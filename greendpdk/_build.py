@@ -20,7 +20,7 @@ import cffi
 ROOT = Path(os.path.abspath(__file__)).parent.parent
 CORE = ROOT / "greendpdk" / "core"
 # The files that include rte_*; the style guide keeps them in one folder, this list keeps them few.
-DPDK_FILES = frozenset({"eal.c", "dpdk.c", "dpdk_open.c", "dpdk_pool.c", "telemetry.c"})
+DPDK_FILES = frozenset({"eal.c", "dpdk.c", "dpdk_open.c", "dpdk_pool.c", "dpdk_xdp.c", "telemetry.c"})
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 

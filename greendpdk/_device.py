@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import resource
 import shlex
 import socket
 import stat
@@ -31,9 +32,10 @@ IFF_UP = 0x1  # <net/if.h>
 RTM_NEWADDR, RT_SCOPE_UNIVERSE = 20, 0  # <linux/rtnetlink.h>
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x400  # <linux/netlink.h>
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS, IFA_F_NODAD = 1, 2, 4, 8, 0x2  # <linux/if_addr.h>
-CAP_NET_ADMIN = 12  # <linux/capability.h>
+CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_SYS_ADMIN = 12, 13, 14, 21  # <linux/capability.h>
 TUN = "/dev/net/tun"
 OFFLOAD = 1  # checksums in hardware where there is some; 2, for tests: in the driver's software too
+_XDP_LOCKED = 24 << 20  # bytes of net_af_xdp's frames, which the kernel locks: 6,144 pages
 _LOG_LINES = 6  # of the drivers' words shown in an error: a failed probe writes three or four
 
 _eal: tuple[int, dict[str, Any]] | None = None  # the process that started EAL, and what it was started with
@@ -161,14 +163,17 @@ def _log() -> str:
 def _said(before: int) -> str:
     """Return what was logged since the log was that long; all of it when old lines have made room."""
     text = _log()
-    lines = (text[before:] if len(text) > before else text).splitlines()
-    return " / ".join(line.strip() for line in lines[-_LOG_LINES:] if line.strip()) or "no word from the driver"
+    lines = map(str.strip, (text[before:] if len(text) > before else text).splitlines())
+    said = [line for line in dict.fromkeys(lines) if line]  # what was tried again is said once
+    return " / ".join(said[-_LOG_LINES:]) or "no word from the driver"
 
 
 def _prepare(devargs: str) -> None:
     """See to what a driver needs of its host, and say what is missing better than it does."""
     if devargs.startswith("net_tap"):
         _check_tap()
+    if devargs.startswith("net_af_xdp"):
+        _check_xdp()
     arguments = dict(part.partition("=")[::2] for part in devargs.split(",")[1:])
     if devargs.startswith("net_memif") and arguments.get("role") in ("server", "master"):
         _remove_stale(Path(arguments.get("socket", "/run/memif.sock")))
@@ -179,13 +184,30 @@ def _check_tap() -> None:
         raise error(errno.ENOENT, f"{TUN}: net_tap needs it: modprobe tun (in a container: --device {TUN})")
     if not os.access(TUN, os.R_OK | os.W_OK):
         raise error(errno.EACCES, f"{TUN}: net_tap needs it: run as root, or use vdev=none")
-    status = Path("/proc/self/status").read_text()
-    capabilities = int(status.partition("CapEff:")[2].split()[0], 16)
-    if not capabilities >> CAP_NET_ADMIN & 1:
+    if not _capable(CAP_NET_ADMIN):
         raise error(
             errno.EPERM, "net_tap needs CAP_NET_ADMIN: run as root (in a container: --cap-add NET_ADMIN), in a network "
             "namespace of your own (unshare -rn), or use vdev=none"
         )  # fmt: skip
+
+
+def _check_xdp() -> None:
+    needed = {"NET_ADMIN": CAP_NET_ADMIN, "NET_RAW": CAP_NET_RAW, "SYS_ADMIN": CAP_SYS_ADMIN}
+    locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    if locked != resource.RLIM_INFINITY and locked < _XDP_LOCKED:
+        needed["IPC_LOCK"] = CAP_IPC_LOCK  # or a higher limit, which not everybody may set
+    missing = [name for name, number in needed.items() if not _capable(number)]
+    if missing:
+        names, options = (" ".join(before + name for name in missing) for before in ("CAP_", "--cap-add "))
+        raise error(
+            errno.EPERM, f"net_af_xdp needs {names}: run as root (in a container: {options}), or use net_af_packet, "
+            "which needs less"
+        )  # fmt: skip
+
+
+def _capable(number: int) -> bool:
+    status = Path("/proc/self/status").read_text()
+    return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> number & 1)
 
 
 def _remove_stale(path: Path) -> None:

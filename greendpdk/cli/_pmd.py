@@ -21,7 +21,7 @@ VIRTUAL = {
     "net_tap": "the kernel is the other side; works anywhere with CAP_NET_ADMIN and /dev/net/tun",
     "net_memif": "another greendpdk process or VPP, over shared memory",
     "net_af_packet": "an existing interface of the kernel, by packet sockets",
-    "net_af_xdp": "an existing interface of the kernel, by AF_XDP: faster",
+    "net_af_xdp": "the same by AF_XDP, which takes all its frames; CAP_NET_ADMIN, NET_RAW, SYS_ADMIN, IPC_LOCK",
     "net_virtio_user": "a vhost-user switch such as OVS, or vhost-net of the kernel",
     "net_pcap": "a capture file, or an interface by libpcap",
     "net_ring": "what is sent comes back",

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include "dpdk.h"
 
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_log.h>
@@ -28,6 +29,8 @@
 #define TX_L4_CSUM (RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
 #define DESCRIPTORS 512u /* a ring of each kind; two milliseconds of full frames at 3 Gbit/s */
 #define SPARE 1024u      /* mbufs besides the rings': the engine's queues and the pool's cache */
+#define XDP_TRIES 20     /* to open the kernel's queue: half a second */
+#define XDP_NAP_US 25000
 #define FRAME_EXTRA 26u  /* Ethernet header, two VLAN tags, checksum */
 
 struct quiet {
@@ -142,7 +145,11 @@ static int configure(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settin
     if (result < 0)
         return result;
     result = rte_eth_tx_queue_setup(dpdk->id, 0, tx, socket, NULL);
-    return result < 0 ? result : rte_eth_dev_start(dpdk->id);
+    if (result < 0)
+        return result;
+    result = rte_eth_dev_start(dpdk->id);
+    dpdk->started = result == 0;
+    return result;
 }
 
 /* 0, or -EMSGSIZE: ethdev would refuse that MTU; the log says what it takes. */
@@ -190,8 +197,8 @@ static int choose_mac(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *setti
 static int start(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settings)
 {
     struct rte_eth_dev_info info;
-    bool tap, own_wire;
-    int result = rte_eth_dev_info_get(dpdk->id, &info);
+    bool tap, xdp, own_wire;
+    int sockets[GD_XDP_MOST], count = 0, result = rte_eth_dev_info_get(dpdk->id, &info);
 
     if (result < 0)
         return result;
@@ -202,46 +209,73 @@ static int start(struct gd_dpdk *dpdk, const struct gd_dpdk_settings *settings)
     if (strcmp(dpdk->driver, "net_tun") == 0)
         return -EPROTONOSUPPORT;
     tap = strcmp(dpdk->driver, "net_tap") == 0;
+    xdp = strcmp(dpdk->driver, "net_af_xdp") == 0;
     own_wire = tap && !strstr(settings->devargs, "remote=");
     result = choose_mtu(dpdk, settings->mtu, &info);
     if (result < 0)
         return result;
-    /* An fd that needs no arming and no reading: of the drivers only net_tap's is one. */
+    if (xdp)
+        count = gd_xdp_sockets(sockets);
     result = configure(dpdk, settings, &info, tap);
     if (result < 0 && tap)
         result = configure(dpdk, settings, &info, false);
+    if (xdp)
+        gd_xdp_find(dpdk, sockets, count);
     if (result < 0)
         return result;
-    if (tap)
-        dpdk->rx_fd = rte_eth_dev_rx_intr_ctl_q_get_fd(dpdk->id, 0);
+    /* An fd that needs no arming and no reading: of the drivers only these two have one. */
+    dpdk->rx_fd = tap ? rte_eth_dev_rx_intr_ctl_q_get_fd(dpdk->id, 0) : dpdk->xdp_fd;
     /* Neighbour discovery lives by groups. A driver that cannot filter them lets them in anyway. */
     rte_eth_allmulticast_enable(dpdk->id);
     return choose_mac(dpdk, settings, own_wire);
 }
 
-int gd_dpdk_open(const struct gd_dpdk_settings *settings, struct gd_port **out)
+static int open_once(const struct gd_dpdk_settings *settings, struct gd_port **out)
 {
     struct gd_dpdk *dpdk = calloc(1, sizeof *dpdk);
-    struct quiet quiet;
     int result;
 
     if (!dpdk)
         return -ENOMEM;
     dpdk->port.ops = &gd_dpdk_ops;
-    dpdk->rx_fd = -1;
-    quiet_begin(&quiet);
+    dpdk->rx_fd = dpdk->xdp_fd = -1;
     result = probe(settings->devargs, &dpdk->id);
     if (result < 0) {
         free(dpdk);
-        goto out;
+        return result;
     }
     result = start(dpdk, settings);
-    if (result < 0) {
+    if (result < 0)
         gd_dpdk_close(&dpdk->port);
-        goto out;
+    else
+        *out = &dpdk->port;
+    return result;
+}
+
+/* The kernel gives a queue back some time after its AF_XDP socket was closed: who opens it again at once, in this
+ * process or the next, finds it taken (bind's EBUSY, which the driver makes EINVAL of). Only the last try says so. */
+static int open_xdp(const struct gd_dpdk_settings *settings, struct gd_port **out)
+{
+    uint32_t log = gd_xdp_log();
+    int level = rte_log_get_level(log), result = -EINVAL;
+
+    rte_log_set_level(log, RTE_LOG_CRIT);
+    for (int tries = 1; tries < XDP_TRIES && result == -EINVAL; tries++) {
+        if (tries > 1)
+            rte_delay_us_sleep(XDP_NAP_US);
+        result = open_once(settings, out);
     }
-    *out = &dpdk->port;
-out:
+    rte_log_set_level(log, (uint32_t)level);
+    return result < 0 ? open_once(settings, out) : result;
+}
+
+int gd_dpdk_open(const struct gd_dpdk_settings *settings, struct gd_port **out)
+{
+    struct quiet quiet;
+    int result;
+
+    quiet_begin(&quiet);
+    result = (strncmp(settings->devargs, "net_af_xdp", 10) == 0 ? open_xdp : open_once)(settings, out);
     quiet_end(&quiet);
     return result;
 }
@@ -251,8 +285,10 @@ void gd_dpdk_close(struct gd_port *port)
     struct gd_dpdk *dpdk = gd_dpdk_of(port);
 
     /* Nobody is left to tell about a failure; the driver's words are in the log. */
-    rte_eth_dev_stop(dpdk->id);
+    if (dpdk->started)
+        rte_eth_dev_stop(dpdk->id);
     rte_eth_dev_close(dpdk->id);
+    gd_xdp_close(dpdk);
     if (dpdk->device)
         rte_dev_remove(dpdk->device);
     rte_mempool_free(dpdk->pool);
