@@ -52,8 +52,10 @@ ASKED = {before.name: block for before, block in zip(BLOCKS, BLOCKS[1:], strict=
 
 
 def chosen(*pairs: tuple[str, str]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("block", [block for block in BLOCKS if (block.language, block.how) in pairs],
-                                   ids=lambda block: block.name)
+    needs = {True: [pytest.mark.needs("af_xdp")], False: []}
+    blocks = [pytest.param(block, id=block.name, marks=needs["net_af_xdp" in block.text])
+              for block in BLOCKS if (block.language, block.how) in pairs]
+    return pytest.mark.parametrize("block", blocks)
 
 
 def environment() -> dict[str, str]:
