@@ -11,6 +11,7 @@ _NEEDS = {
     "cffi": "python -m pip install cffi",
     "_cffi_backend": "python -m pip install cffi",
     "rich": "python -m pip install rich",
+    "prometheus_client": "python -m pip install 'greendpdk[prometheus]'",
     "greendpdk._native": "apt install libdpdk-dev pkg-config gcc && python -m pip install --force-reinstall greendpdk "
     "(in a source tree: python -m greendpdk._build)",
 }

@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 import struct
+from errno import ENOSPC
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # <sched.h>
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1  # <linux/sockios.h>, <net/if.h>
@@ -24,8 +25,9 @@ def enter_namespace() -> list[str]:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET if uid == 0 else CLONE_NEWNET | CLONE_NEWUSER):
         errno = ctypes.get_errno()
-        raise OSError(errno, f"no network namespace to be had ({os.strerror(errno)}): run as root, or allow "
-                             "unprivileged user namespaces")
+        why = "the limit user.max_user_namespaces is reached" if errno == ENOSPC else os.strerror(errno)
+        raise OSError(errno, f"no network namespace to be had ({why}): run as root, or allow unprivileged user "
+                             "namespaces")
     if uid:
         # root inside, as `ip` and DPDK ask for; the kernel wants setgroups denied first (user_namespaces(7))
         for file, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):

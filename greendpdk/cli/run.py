@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from greendpdk._missing import sentence
 from greendpdk._namespace import enter_namespace
-from greendpdk.cli import _ending, overview
+from greendpdk.cli import COMMANDS, _ending, overview
 
 _SETTINGS = (
     ("vdev", "DEVARGS", "DPDK's virtual device, several parted by ';', or none (default: net_tap0)"),
@@ -48,12 +48,12 @@ _SETTINGS = (
 
 def main(words: list[str]) -> int:
     """Run a program over the stack."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_args(_tap_alone(words))
     program = [options.program, *options.args] if options.program else options.args
     if program[:1] == ["--"]:
         program = program[1:]
     if not options.module and not program:
-        _parser().error("give a program to run: app.py, or -m module")
+        _parser().error(f"give a program to run: app.py, or -m module; or a command: {', '.join(COMMANDS)}")
     try:
         way = enter_namespace() if options.netns else []
         _patch(_settings(options))
@@ -93,15 +93,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _tap_alone(words: list[str]) -> list[str]:
+    """Let no --tap before the program take the word behind it for its name: `--tap app.py` runs app.py."""
+    valued = {f"--{name}" for name, _, _ in _SETTINGS}
+    found, at = list(words), 0
+    while at < len(found) and found[at].startswith("--") and found[at] != "--" or found[at : at + 1] == ["-q"]:
+        if found[at] == "--tap":
+            found[at] = "--tap="
+        at += 2 if found[at] in valued else 1
+    return found
+
+
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     settings = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name, _, _ in _SETTINGS}
     if options.tap is None:
         return settings
     if options.vdev:
         raise ValueError("--tap and --vdev are two ways to name a device: give one of them")
-    # `--tap app.py` takes the program for the name: an interface's has no dot and no slash (and 15 bytes at most).
-    if not re.fullmatch(r"[A-Za-z0-9_-]{0,15}", options.tap):
-        raise ValueError(f"--tap={options.tap}: that is no interface's name; without one write --tap -- app.py")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{0,15}", options.tap):
+        raise ValueError(f"--tap={options.tap}: that is no interface's name (15 letters, digits and _.- at most)")
     settings["vdev"] = f"net_tap0,iface={options.tap}" if options.tap else "net_tap0"
     return settings
 
@@ -137,7 +147,8 @@ def _run(module: list[str] | None, words: list[str]) -> int:
         return _ending.guarded(lambda: runpy.run_module(module[0], run_name="__main__", alter_sys=True))
     path = words[0]
     if not os.path.exists(path):
-        _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory")
+        other = "" if set(path) & {".", os.sep} else f" (and {path} is none of the commands: {', '.join(COMMANDS)})"
+        _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory{other}")
     sys.argv[:] = words
     if os.path.isfile(path):
         _set_first_path(os.path.dirname(os.path.abspath(path)))  # runpy does it for folders and zip files

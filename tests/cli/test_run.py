@@ -5,6 +5,8 @@ The first half runs without a port and compares with the interpreter; the second
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import re
 import signal
@@ -14,11 +16,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import ordinary
 import pytest
 from netns import Namespace
 from peer import ROOT
+
+from greendpdk import _namespace
+from greendpdk.cli import run
 
 STACK, KERNEL = "198.18.0.2", "198.18.0.1"
 PATIENCE = 20.0
@@ -289,6 +295,39 @@ def test_netns_tells_the_way_to_its_other_side(start: Start, user: str) -> None:
     assert done.stdout == "b'hello'\n", done.stderr
     program.send_signal(signal.SIGINT)
     assert ended(program) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(("words", "tap", "rest"), [
+    (["--tap", "app.py", "--tap"], "", ["app.py", "--tap"]), (["--tap=my.1", "app.py"], "my.1", ["app.py"]),
+    (["-q", "--tap", "--netns", "--mtu", "900", "app.py"], "", ["app.py"]),
+    (["--netns", "--", "app.py", "--tap", "x"], None, ["app.py", "--tap", "x"]),
+    (["--tap", "-m", "web", "--tap"], "", ["web", "--tap"]),
+])
+def test_tap_takes_a_name_by_an_equals_sign_only(words: list[str], tap: str | None, rest: list[str]) -> None:
+    options = run._parser().parse_args(run._tap_alone(words))
+    assert options.tap == tap
+    assert (options.module or [word for word in (options.program, *options.args) if word != "--"]) == rest
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    ((), "give a program to run: app.py, or -m module; or a command: run, demo, doctor"),
+    (("runn",), "(and runn is none of the commands: run, demo, "), (("./runn",), "/runn': No such file or directory"),
+    (("--vdev", "none", "--metrics", ":0", "-m", "this"), "greendpdk needs prometheus_client, which is not there: "
+     "python -m pip install 'greendpdk[prometheus]'"),
+])
+def test_what_cannot_be_run_is_told_in_a_sentence(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    (tmp_path / "prometheus_client.py").write_text("raise ImportError")  # as if it were not installed
+    path = f"{ROOT}:{tmp_path}"
+    done = subprocess.run([sys.executable, "-m", "greendpdk", *words], cwd=tmp_path, text=True, capture_output=True,
+                          env=ENVIRONMENT | {"GREENDPDK_VDEV": "none", "PYTHONPATH": path}, timeout=60, check=False)
+    assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_the_limit_of_namespaces_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(unshare=lambda flags: -1))
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno.ENOSPC)  # unshare(2)
+    with pytest.raises(OSError, match=r"to be had \(the limit user\.max_user_namespaces is reached\): run as root, or"):
+        _namespace.enter_namespace()
 
 
 @pytest.mark.slow
