@@ -6,7 +6,9 @@ Called by cli/__init__.py; calls _client.py and _filter.py.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import re
 import sys
 from typing import Any
 
@@ -34,11 +36,12 @@ _TAIL = (
 
 def main(words: list[str]) -> int:
     """Show them; 1 if there is nobody to ask."""
-    options = _parser().parse_intermixed_args(words)
+    options = _parser().parse_intermixed_args(_without_p(words))
     states = ALL if options.all else frozenset({"LISTEN", "UNCONN"}) if options.listening else DEFAULT
     try:
         wanted, test = _filter.parse(options.filter, states)
         with _client.choose(options.pid) as process:
+            user = _user(process.pid) if options.processes else ""
             rows = _unique(process.pages("sockets", ",info" if options.info or options.json else ""))
     except (_client.ClientError, FilterError) as error:
         print(f"greendpdk ss: {error}", file=sys.stderr)
@@ -53,8 +56,25 @@ def main(words: list[str]) -> int:
     if options.json:
         print(json.dumps(rows, indent=1))
     else:
-        _show(rows, options)
+        _show(rows, options, user)
     return 0
+
+
+def _without_p(words: list[str]) -> list[str]:
+    """Take ss's own -p, alone or as in -tlnp, for --processes: there it has no number behind it."""
+    found: list[str] = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if re.fullmatch("-[A-Za-z46]*p[A-Za-z46]*", word) and not (word.endswith("p") and following.isdigit()):
+            found.append("--processes")
+            word = word.replace("p", "")
+        found += [word] if word != "-" else []
+    return found
+
+
+def _user(pid: int) -> str:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as file:
+        return f'  users:(("{file.read().strip()}",pid={pid}))'
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         ("H", "no-header", "no header"), ("j", "json", "JSON, with everything that is known"),
     ):  # fmt: skip
         parser.add_argument(f"-{short}", f"--{name}", action="store_true", help=text)
+    parser.add_argument("--processes", action="store_true", help="the process beside each; also -p without a number")
     parser.add_argument("-4", "--ipv4", action="store_true", help="IPv4 only")
     parser.add_argument("-6", "--ipv6", action="store_true", help="IPv6 only")
     parser.add_argument("filter", nargs="*", metavar="FILTER", help="which of them")
@@ -96,7 +117,7 @@ def _summarize(rows: list[Row]) -> None:
     print(f"Total: {len(rows)}\nTCP:   {tcp}{f' ({text})' if text else ''}\nUDP:   {len(rows) - tcp}")
 
 
-def _show(rows: list[Row], options: argparse.Namespace) -> None:
+def _show(rows: list[Row], options: argparse.Namespace, user: str) -> None:
     table: list[tuple[str, ...]] = [] if options.no_header else [_HEADER]
     table += [tuple(str(row[name]) for name in ("proto", "state", "recv_q", "send_q", "local", "peer")) for row in rows]
     widths = [max((len(line[at]) for line in table), default=0) for at in range(len(_HEADER))]
@@ -104,6 +125,8 @@ def _show(rows: list[Row], options: argparse.Namespace) -> None:
         text = "  ".join(cell.rjust(width) if at in (2, 3) else cell.ljust(width)
                          for at, (cell, width) in enumerate(zip(line, widths, strict=True)))  # fmt: skip
         row = rows[number - (not options.no_header)] if number or options.no_header else {}
+        if row:
+            text += user
         if options.options and "timer" in row:
             text += f"  timer:({row['timer']},{_time(row['timer_ms'])},{row['retries']})"
         print(text.rstrip())

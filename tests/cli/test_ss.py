@@ -40,6 +40,13 @@ def test_info_timers_json_and_summary(watched: Watched, greendpdk: Any) -> None:
     assert "TCP:   601 (estab 600, listen 1)" in greendpdk("ss", "-s", "-p", pid).stdout
 
 
+def test_p_as_ss_has_it_shows_the_process(watched: Watched, greendpdk: Any) -> None:
+    pid = watched.run.pid
+    (line,) = greendpdk("ss", "-tulpnH", "-p", str(pid)).stdout.splitlines()
+    assert line.split()[1] == "LISTEN" and line.endswith(f',pid={pid}))') and 'users:(("' in line
+    assert "users:" not in greendpdk("ss", "-tlnp", str(pid)).stdout
+
+
 @pytest.mark.parametrize("words, says", [
     (("-p", "1"), "process 1 runs no stack that this user may ask"),
     (("state", "nonsense"), "is no state"),
