@@ -91,6 +91,8 @@ class Telemetry:
             try:
                 handler = self._commands[ffi.string(command[0]).decode()]
                 found = handler(ffi.string(parameters[0]).decode(errors="replace"))
+            except (_capture.FilterError, OSError) as error:  # a sentence as it is
+                found = {"error": str(error)}
             except Exception as error:
                 found = {"error": f"{type(error).__name__}: {error}"}
             try:

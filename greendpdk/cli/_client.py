@@ -44,6 +44,11 @@ class Process:
     def __enter__(self) -> Process:
         return self
 
+    @property
+    def program(self) -> str:
+        """What it was started with, in a few words."""
+        return _program(self.pid)
+
     def __exit__(self, *details: object) -> None:
         self._socket.close()
 
@@ -131,7 +136,7 @@ def _hint(found: list[Process]) -> str:
             "no process of this user runs greendpdk with telemetry (it is off with telemetry=off, and with vdev=none "
             "unless telemetry=on)"
         )
-    return ", ".join(f"{process.pid} ({_program(process.pid)})" for process in found)
+    return ", ".join(f"{process.pid} ({process.program})" for process in found)
 
 
 def _program(pid: int) -> str:

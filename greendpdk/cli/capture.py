@@ -27,11 +27,15 @@ _FILTER_MOST = 700  # bytes: DPDK reads a command of 1,024
 def main(words: list[str]) -> int:
     """Capture until the count, the time or Ctrl-C."""
     options = _parser().parse_intermixed_args(words)
+    file, *wanted = options.words
     try:
+        if file == "-" and sys.stdout.isatty():
+            raise _client.ClientError("a terminal shows no pcapng: name a file, or add | tshark -r -")
         with _client.choose(options.pid) as process, _listener(process.pid) as listener:
-            process.ask(f"capture,{listener.getsockname()},{options.snaplen},{_filter(options.filter)}")
+            process.ask(f"capture,{listener.getsockname()},{options.snaplen},{_filter(wanted)}")
             connection, _ = listener.accept()
-            with connection, _open(options.file) as out:
+            with connection, _open(file) as out:
+                _begin(process, file)
                 frames = _copy(connection, out, options)
                 _report(process, frames)
     except (_client.ClientError, OSError) as error:
@@ -42,7 +46,9 @@ def main(words: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="greendpdk capture", description="Write the frames of a process that runs over greendpdk to a file that "
+        prog="greendpdk capture",
+        usage="greendpdk capture [-h] [-p PID] [-c N] [-d SECONDS] [-s BYTES] FILE [FILTER ...]",
+        description="Write the frames of a process that runs over greendpdk to a file that "
         "Wireshark and tshark read, with their direction; one that was dropped has the counter's name as its comment.",
         epilog="FILTER is pcap-filter(7)'s: tcp port 80 and host 10.0.0.1.   greendpdk capture - | tshark -r -",
     )  # fmt: skip
@@ -50,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-c", "--count", type=int, metavar="N", help="end after N frames")
     parser.add_argument("-d", "--duration", type=float, metavar="SECONDS", help="end after that time")
     parser.add_argument("-s", "--snaplen", type=int, default=0, metavar="BYTES", help="of each frame (default: all)")
-    parser.add_argument("file", metavar="FILE", help="a .pcapng file, or - for standard output")
-    parser.add_argument("filter", nargs="*", metavar="FILTER", help="which frames (default: all)")
+    parser.add_argument("words", nargs="+", metavar="FILE [FILTER ...]", help="a .pcapng file, or - for standard "
+                        "output; then which frames (default: all)")  # fmt: skip
     return parser
 
 
@@ -87,6 +93,13 @@ def _open(name: str) -> Iterator[BinaryIO]:
         return
     with open(name, "wb") as file:
         yield file
+
+
+def _begin(process: _client.Process, file: str) -> None:
+    """Say what goes on where somebody waits for it, as tcpdump does."""
+    if sys.stderr.isatty():
+        where = "standard output" if file == "-" else file
+        print(f"capturing from {process.pid} ({process.program}) to {where}; Ctrl-C ends it", file=sys.stderr)
 
 
 def _copy(connection: socket.socket, out: BinaryIO, options: argparse.Namespace) -> int:

@@ -1,7 +1,9 @@
 """greendpdk capture writes what tshark reads, and ends as it was told to."""
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -59,3 +61,22 @@ def test_options_may_come_after_the_file_and_the_filter(watched: Watched, greend
 def test_a_wrong_filter_is_one_sentence(watched: Watched, greendpdk: Any, tmp_path: Path) -> None:
     done = greendpdk("capture", "-p", str(watched.run.pid), str(tmp_path / "x"), "tcp porto", status=1)
     assert "syntax error" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "FilterError" not in done.stderr
+
+
+def test_a_terminal_is_told_how_to_see_and_how_to_end(watched: Watched, tmp_path: Path) -> None:
+    fd, other = pty.openpty()
+    words = [sys.executable, "-m", "greendpdk", "capture", "-d", "0", "-p", str(watched.run.pid)]
+    for name, status in (("-", 1), (str(tmp_path / "x.pcapng"), 0)):
+        assert subprocess.run([*words, name], cwd=ROOT, stdout=other, stderr=other, timeout=60,
+                              check=False).returncode == status
+    os.close(other)
+    said = b""
+    with contextlib.suppress(OSError):  # EIO at its end
+        while data := os.read(fd, 4096):
+            said += data
+    os.close(fd)
+    first, second, third = said.decode().splitlines()
+    assert first == "greendpdk capture: a terminal shows no pcapng: name a file, or add | tshark -r -"
+    assert second.startswith(f"capturing from {watched.run.pid} (") and second.endswith("x.pcapng; Ctrl-C ends it")
+    assert third == "0 frames captured"
