@@ -6,7 +6,9 @@ Called by _watchdog.py and _accounting.py.
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
+import threading
 from types import FrameType
 from typing import Any
 
@@ -44,11 +46,21 @@ def text(frame: FrameType | None) -> str:
     return f"{frame.f_code.co_name} ({path}:{frame.f_lineno})"
 
 
+def _thread_name(thread: threading.Thread) -> str:
+    """Return a thread's name without the number by which CPython tells it from its like, so that they are counted as
+    one: its target's name, or its class's.
+    """
+    numbered = re.fullmatch(r"Thread-\d+(?: \((.+)\))?", thread.name)
+    return (numbered[1] or type(thread).__name__) if numbered else thread.name
+
+
 def greenlet_name(one: Any) -> str:
     """Return what a greenlet runs: its function's name, "main" for the thread's first one."""
     run = getattr(one, "_run", None) or getattr(one, "run", None)
+    if isinstance(thread := getattr(run, "__self__", None), threading.Thread):
+        return _thread_name(thread)
     function = getattr(run, "__func__", run)
     name = getattr(function, "__qualname__", "")
-    if name:
+    if name and function is not gevent.Greenlet._run:  # what one has that has ended
         return str(name)
     return "main" if getattr(one, "parent", None) is None else type(one).__name__

@@ -106,7 +106,7 @@ class Telemetry:
         settings, stack = self.stack.settings, self.stack
         found: dict[str, Any] = {
             "pid": os.getpid(), "uid": os.geteuid(), "greendpdk": __version__, "python": sys.version.split()[0],
-            "dpdk": ffi.string(lib.gd_eal_version()).decode(), "program": " ".join(sys.argv) or "-",
+            "dpdk": ffi.string(lib.gd_eal_version()).decode(), "program": _program(),
             "uptime_s": int(time.time() - self.started), "sockets": lib.gd_stack_sockets(stack.c),
             "loopback": settings.loopback, "poll": settings.poll,
         }  # fmt: skip
@@ -200,6 +200,13 @@ class Telemetry:
         fields = vars(TcpInfo(bytes(ffi.buffer(raw))))
         found = {f"tcpi_{name}": value for name, value in fields.items() if value and name != "state"}
         return {**found, "cc": ffi.string(name).decode()}
+
+
+def _program() -> str:
+    """Return the program's words, a package's module as it is called: `-m flask` for .../flask/__main__.py."""
+    folder, name = os.path.split(sys.argv[0] if sys.argv else "")
+    first = ["-m", os.path.basename(folder)] if name == "__main__.py" and folder else sys.argv[:1]
+    return " ".join([*first, *sys.argv[1:]]) or "-"
 
 
 def _endpoint(addr: Any, port: int) -> str:

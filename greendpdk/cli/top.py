@@ -11,6 +11,7 @@ import itertools
 import os
 import select
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -65,6 +66,9 @@ def _live(screens: Iterator[_view.Screen]) -> None:
     from rich.text import Text
 
     console = Console()
+    # The terminal is put back at these two as well.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with _keys(), Live(console=console, screen=True, auto_refresh=False) as live:
         live.update(Text("looking ..."), refresh=True)
         for screen in screens:

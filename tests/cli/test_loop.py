@@ -3,11 +3,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
+import gevent
 import pytest
 from peer import ROOT
 from watched import Watched
+
+from greendpdk import _places
 
 pytestmark = pytest.mark.needs("dpdk")
 SHARES = ("busy_ns", "spinning_ns", "asleep_ns")
@@ -49,6 +53,18 @@ def test_top_tells_of_greenlets_states_and_holds(watched: Watched) -> None:
     assert found["handler/0"]["longest_us"] > 0 and found["handler/0"]["name"] == "main"
     assert watched.ask("/greendpdk/loop,off")["watched"] == 0
     assert "neither on nor off" in watched.ask("/greendpdk/loop,perhaps")["error"]
+
+
+class Worker(threading.Thread):
+    pass
+
+
+@pytest.mark.parametrize("thread, name", [
+    (threading.Thread(target=time.sleep), "sleep"), (threading.Thread(target=time.sleep, name="mine-1"), "mine-1"),
+    (threading.Thread(), "Thread"), (Worker(), "Worker"),
+], ids=["target", "named", "bare", "class"])  # fmt: skip
+def test_a_thread_is_named_by_what_it_runs(thread: threading.Thread, name: str) -> None:
+    assert _places.greenlet_name(gevent.Greenlet(thread.run)) == name
 
 
 @pytest.mark.parametrize("blocked, sockets, warnings", [(100, 1, 1), (0, 1, 0), (100, 0, 0)],

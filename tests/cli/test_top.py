@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -67,6 +68,14 @@ def test_ctrl_c_ends_it_without_a_traceback(terminal: Terminal) -> None:
     terminal.run.send_signal(signal.SIGINT)
     assert terminal.end() == 128 + signal.SIGINT
     assert "Traceback" not in terminal.text
+
+
+def test_sigterm_gives_the_terminal_back(terminal: Terminal) -> None:
+    terminal.until("ESTAB 600")
+    before = termios.tcgetattr(terminal.fd)[3] & termios.ECHO
+    terminal.run.send_signal(signal.SIGTERM)
+    assert terminal.end() == 128 + signal.SIGTERM
+    assert not before and termios.tcgetattr(terminal.fd)[3] & termios.ECHO
 
 
 def test_the_end_of_the_process_is_one_sentence() -> None:
