@@ -173,7 +173,9 @@ def main() -> None:
         build_sanitized()
         return
     if not with_dpdk():
-        print("greendpdk: no libdpdk found (apt install libdpdk-dev); building without the DPDK port", file=sys.stderr)
+        asked = os.environ.get("GREENDPDK_WITHOUT_DPDK", "") == "1"
+        why = "GREENDPDK_WITHOUT_DPDK=1" if asked else "no libdpdk found (apt install libdpdk-dev)"
+        print(f"greendpdk: {why}; building without the DPDK port", file=sys.stderr)
     # The objects of a build with DPDK are no use to one without: a folder each.
     setup("--inplace", "--build-temp", f"build/{'dpdk' if with_dpdk() else 'plain'}")
 

@@ -46,9 +46,11 @@ def start_eal(settings: Settings) -> None:
     """Start EAL, or see that the one that runs was started with the same words."""
     global _eal
     if not lib.GD_HAVE_DPDK:
+        name, value, other = ("vdev", ";".join(settings.devices), "vdev=none") if settings.devices else (
+            "telemetry", settings.telemetry, "telemetry=auto")  # fmt: skip
         raise ConfigError(
-            "vdev", ";".join(settings.devices), "this greendpdk was built without DPDK: install it (apt install "
-            "libdpdk-dev pkg-config) and build greendpdk again, or use vdev=none"
+            name, value, "this greendpdk was built without DPDK: install it (apt install libdpdk-dev pkg-config) and "
+            f"build greendpdk again, or use {other}"
         )  # fmt: skip
     wanted: dict[str, Any] = {name: getattr(settings, name) for name in ("hugepages", "memory", "eal_args")}
     wanted["pci"] = bool(settings.pci)
@@ -187,7 +189,7 @@ def _check_tap() -> None:
     if not _capable(CAP_NET_ADMIN):
         raise error(
             errno.EPERM, "net_tap needs CAP_NET_ADMIN: run as root (in a container: --cap-add NET_ADMIN), in a network "
-            "namespace of your own (unshare -rn), or use vdev=none"
+            "namespace of your own (greendpdk run --netns, or unshare -rn), or use vdev=none"
         )  # fmt: skip
 
 

@@ -114,7 +114,8 @@ def _namespaces(_: Host) -> Check:
         return Check("namespaces", NOTE, "unshare is not there", "apt install util-linux")
     if done.returncode:
         return Check("namespaces", NOTE, done.stderr.strip() or "refused", "sysctl kernel.unprivileged_userns_clone=1 "
-                     "(Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), or run as root")  # fmt: skip
+                     "(Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces "
+                     "above 0, or run as root")  # fmt: skip
     return Check("namespaces", OK, "a network namespace of one's own can be had (--netns, pytest --dpdk)")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -27,6 +28,9 @@ def main(words: list[str]) -> int:
     virtual = [{"driver": name, "what": text} for name, text in _pmd.VIRTUAL.items() if name in names]
     if options.json:
         print(json.dumps({"nics": nics, "virtual": virtual}, indent=1))
+    elif not known:
+        print("greendpdk devices: no drivers of DPDK here; greendpdk doctor says what is missing", file=sys.stderr)
+        return 1
     else:
         _show(nics, virtual)
     return 0
@@ -66,4 +70,6 @@ def _show(nics: list[dict[str, Any]], virtual: list[dict[str, str]]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for row in virtual:
         table.add_row(row["driver"], row["what"])
-    console.print(table)
+    with console.capture() as capture:
+        console.print(table)
+    print(*(line.rstrip() for line in capture.get().splitlines()), sep="\n")

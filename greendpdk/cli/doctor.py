@@ -42,4 +42,7 @@ def _show(found: list[_checks.Check]) -> None:
         if check.todo:
             text.append(f"\n→ {check.todo}", style="bold")
         table.add_row(Text(check.state, style=_COLOUR[check.state]), check.what, text)
-    Console().print(table)
+    console = Console()
+    with console.capture() as capture:
+        console.print(table)
+    print(*(line.rstrip() for line in capture.get().splitlines()), sep="\n")

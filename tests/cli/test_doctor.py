@@ -98,4 +98,12 @@ def test_doctor_checks_this_host(greendpdk: Any) -> None:
     found = {check["what"]: check for check in json.loads(greendpdk("doctor", "-j").stdout)}
     assert found["DPDK"]["state"] == "ok" and "network drivers" in found["DPDK"]["found"]
     assert set(found) >= {"Python", "net_tap", "namespaces", "hugepages", "IOMMU and vfio", "NICs", "clock", "CPUs"}
-    assert "net_tap" in greendpdk("doctor").stdout
+    shown = greendpdk("doctor").stdout
+    assert "net_tap" in shown and not [line for line in shown.splitlines() if line.endswith(" ")]
+
+
+def test_without_drivers_no_device_is_offered(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(_pmd, "drivers", list)
+    assert devices.main([]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "no drivers of DPDK here; greendpdk doctor" in err

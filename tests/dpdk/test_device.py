@@ -64,17 +64,22 @@ def test_no_permission_says_which_and_the_way_out(net: Namespace) -> None:
     assert "run as root" in said and "vdev=none" in said
 
 
-def test_build_without_dpdk_names_the_package(net: Namespace) -> None:
-    said = run(net, """
+@pytest.mark.parametrize("settings, begin, out", [
+    ({}, "vdev (GREENDPDK_VDEV) is 'net_tap0'", "vdev=none"),
+    ({"vdev": "none", "telemetry": "on"}, "telemetry (GREENDPDK_TELEMETRY) is 'on'", "telemetry=auto"),
+], ids=["port", "telemetry"])  # fmt: skip
+def test_build_without_dpdk_names_the_package(net: Namespace, settings: dict[str, str], begin: str, out: str) -> None:
+    said = run(net, f"""
         from types import SimpleNamespace
         from greendpdk import _device
         _device.lib = SimpleNamespace(GD_HAVE_DPDK=0)
         try:
-            greendpdk.start()
+            greendpdk.start(**{settings})
         except Exception as error:
             print(type(error).__name__, error)
     """)
-    assert "was built without DPDK: install it (apt install libdpdk-dev" in said
+    assert said.startswith(f"ConfigError {begin}, but this greendpdk was built without DPDK: install it (apt install")
+    assert said.endswith(f"or use {out}")
 
 
 def test_failed_start_leaves_a_process_that_can_start(net: Namespace) -> None:
