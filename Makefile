@@ -19,6 +19,7 @@ help: ## say what there is to make
 
 $(VENV)/.installed: setup.cfg setup.py pyproject.toml
 	@.ci/packages $(PYTHON)
+	@echo "make: installing into $(VENV) and compiling the engine, once: a minute or two" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@

@@ -7,6 +7,8 @@ where user namespaces are allowed, nothing that greendpdk itself does not need, 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,13 +65,23 @@ def _show(console: Console) -> int:
     if not fine:
         console.print("[bold red]This did not go over DPDK.[/]")
         return 1
+    name = _command()
     console.print(
-        "What you have seen: the apps import neither DPDK nor greendpdk, the kernel has no socket of theirs, and the\n"
-        "port has counted each of their bytes. Yours next:\n\n"
-        "  greendpdk run --netns app.py     your app, in a namespace as this one\n"
-        "  greendpdk doctor                 what a real NIC would need here\n"
-        "  greendpdk ss, greendpdk stat     look into a process that runs")
+        "What you have seen: the apps import neither DPDK nor greendpdk, the kernel has\n"
+        "no socket of theirs, and the port has counted each of their bytes. Yours next:\n\n"
+        f"  {name} run --netns app.py     your app, in a namespace as this one\n"
+        f"  {name} doctor                 what a real NIC would need here\n"
+        f"  {name} top                    look into it while it runs; also ss, stat, capture")
     return 0
+
+
+def _command() -> str:
+    """Return how the reader calls greendpdk: in an environment that is not activated by its path."""
+    here = Path(sys.executable).parent / "greendpdk"
+    found = shutil.which("greendpdk")
+    if found is None or Path(found).resolve() != here.resolve():
+        return os.path.relpath(here) if here.exists() else f"{os.path.relpath(sys.executable)} -m greendpdk"
+    return "greendpdk"
 
 
 def _serve(console: Console) -> bool:
@@ -83,7 +95,8 @@ def _serve(console: Console) -> bool:
         said, _ = other.communicate(timeout=_PATIENCE)
     who, _, size = said.strip().rpartition(" ")
     console.rule(f"[bold]1. {name} over DPDK, {who} on the kernel's side", align="left")
-    console.print(f"{size} bytes fetched, in {time.monotonic() - begun:.1f} s with the start of the client's Python")
+    seconds = time.monotonic() - begun
+    console.print(f"{int(size or 0):,} bytes fetched, in {seconds:.1f} s with the start of the client's Python")
     return _report(console, before) and size == str(SIZE)
 
 
@@ -98,7 +111,7 @@ def _fetch(console: Console) -> bool:
             size = fetch(f"http://{KERNEL}:8000/bytes/{SIZE}")
             seconds = time.monotonic() - begun
             console.rule(f"[bold]2. {who} over DPDK, {name} on the kernel's side", align="left")
-            console.print(f"{size} bytes fetched, in {seconds * 1000:.0f} ms: {size * 8 / seconds / 1e6:,.0f} Mbit/s")
+            console.print(f"{size:,} bytes fetched, in {seconds * 1000:.0f} ms: {size * 8 / seconds / 1e6:,.0f} Mbit/s")
             return _report(console, before) and size == SIZE
         finally:
             other.kill()
