@@ -11,7 +11,7 @@ import pytest
 
 import greendpdk
 from greendpdk import _config, monkey
-from greendpdk.cli import run
+from greendpdk.cli import COMMANDS, run
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
@@ -42,6 +42,15 @@ def test_every_setting_is_an_option_of_run() -> None:
     parser: argparse.ArgumentParser = run._parser()
     options = {option for action in parser._actions for option in action.option_strings}
     assert {f"--{name.replace('_', '-')}" for name in _config.NAMES} <= options
+
+
+def test_every_command_is_in_its_page_and_what_run_has_besides_settings() -> None:
+    text = (DOCS / "command-line.md").read_text()
+    first = set(re.findall(r"^\| `([^`]+)`", text, re.M))
+    assert set(COMMANDS) <= first and first - set(COMMANDS) <= {"--netns", "-q", "--tap", "--"}
+    options = {option for action in run._parser()._actions for option in action.option_strings}
+    settings = {f"--{name.replace('_', '-')}" for name in _config.NAMES}
+    assert {option for option in options - settings - {"-h", "--help"} if f"`{option}" not in text} == {"-m"}
 
 
 def test_every_variable_that_a_page_names_is_a_setting() -> None:
