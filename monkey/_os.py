@@ -11,7 +11,7 @@ from typing import Any
 
 import gevent.os
 from gevent._hub_local import get_hub_if_exists
-from gevent.monkey import get_original
+from gevent.monkey import get_original, is_object_patched
 
 from greendpdk import _fdio, _fds
 from greendpdk._remote import RemoteSocket
@@ -113,3 +113,15 @@ def fdopen(fd: int, *args: Any, **kwargs: Any) -> Any:
     if end is None:
         return _fdopen(fd, *args, **kwargs)
     return _fdio.fdopen(fd, *args, **kwargs)
+
+
+def _hear_children() -> None:
+    """Have libev handle SIGCHLD before a fork. gevent does it after the first one, and then never hears of a child that
+    has ended by then: os.waitpid of its process waited for ever.
+    """
+    hub = get_hub_if_exists()
+    if hub is not None and hub.loop is not None and hub.loop.default and is_object_patched("os", "fork"):
+        hub.loop.install_sigchld()
+
+
+os.register_at_fork(before=_hear_children)

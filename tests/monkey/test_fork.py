@@ -236,3 +236,12 @@ def test_multiprocessing_beside_the_stack():
         assert server.recv(1) == b"x"
         client.close(); server.close()
     """)
+
+
+def test_a_first_child_that_ends_before_its_parent_looks_is_waited_for():
+    script("""
+        sleep = gevent.monkey.get_original("time", "sleep")
+        os.register_at_fork(after_in_parent=lambda: sleep(0.1))
+        with gevent.Timeout(5):
+            ended(child(lambda: None))
+    """)
