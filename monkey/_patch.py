@@ -171,6 +171,8 @@ def _force(name: str) -> None:
         _restore_selectors()
     if name == "socket":
         _module("greendpdk.monkey._refuse").install()
+    if name == "os":
+        _module("greendpdk.monkey._multiprocessing").install()
     _done.add(name)
 
 
