@@ -1,6 +1,6 @@
 """Addresses as Python spells them, to and from the engine's 16 bytes and a port.
 
-Called by _raw.py, _route.py, dns.py; calls gevent's resolver for names. Errors are CPython's own
+Called by _raw.py, _route.py, dns.py; calls gevent's resolver for names (through _libc.py). Errors are CPython's own
 (Modules/socketmodule.c: getsockaddrarg, setipaddr), word for word where a test of it looks at the words.
 
 A link-local address means something on its link only, so it comes with a scope id. The kernel's are the numbers of its
@@ -111,12 +111,14 @@ def _literal(family: int, host: str) -> bytes | None:
 def _resolve(family: int, host: str) -> bytes:
     from gevent import get_hub, getcurrent
 
+    from greendpdk import _libc
+
     hub = get_hub()
     # In the hub itself nothing may block: there the C library answers, as it does for a raw kernel socket. Nor does
     # localhost (RFC 6761 6.3: no server is asked), so that bind() lets no other greenlet run, as everywhere.
     by_c = getcurrent() is hub or host.lower() == "localhost"
-    lookup = _socket.getaddrinfo if by_c else hub.resolver.getaddrinfo
-    found = lookup(host, None, family)[0][4]
+    every = _libc.getaddrinfo(host, None, family) if by_c else _libc.looked_up(hub.resolver, host, None, family)
+    found = every[0][4]
     packed = _socket.inet_pton(family, str(found[0]).partition("%")[0])
     # fe80::1%net_tap0: a scope of ours counts; CPython takes the kernel's from the tuple only (getsockaddrarg)
     return MAPPED + packed if family == _socket.AF_INET else _on(packed, int(str(found[-1])))

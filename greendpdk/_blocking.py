@@ -41,6 +41,7 @@ kernel_socket = _socket3.socket  # gevent's, before any swap
 class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
     """What socket.socket does with bytes, and how it waits."""
 
+    _audit: Any = staticmethod(sys.audit)
     if TYPE_CHECKING:
         _sock: Any
     else:  # gevent's slots, which mypy cannot see, are all of them

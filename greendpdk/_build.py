@@ -33,6 +33,8 @@ PREAMBLE = """
 #pragma GCC diagnostic ignored "-Wunused-const-variable"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #include "core/api.h"
+#include <netdb.h>
+#include <sys/socket.h>
 """
 
 
@@ -117,6 +119,7 @@ def make(
 
     ffi = cffi.FFI()
     ffi.cdef((CORE / "api.cdef.h").read_text())
+    ffi.cdef((CORE / "port" / "libc.cdef.h").read_text())
     ffi.cdef("static const int GD_HAVE_DPDK; const char *gd_stack_counter_help(int index);")
     body = PREAMBLE + f"static const int GD_HAVE_DPDK = {int(dpdk)};\n" + counter_help()
     if dpdk:

@@ -119,7 +119,7 @@ def parse_resolv_conf(text: str) -> Config:
     if os.environ.get("LOCALDOMAIN"):
         search = os.environ["LOCALDOMAIN"].split()
     if search is None:
-        search = [domain] if (domain := _socket.gethostname().partition(".")[2]) else []
+        search = [domain] if (domain := os.uname().nodename.partition(".")[2]) else []
     config = Config(tuple(servers), tuple(name.rstrip(".") for name in search if name.rstrip(".")))
     for word in options + os.environ.get("RES_OPTIONS", "").split():
         config = _with_option(config, word)

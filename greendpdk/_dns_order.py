@@ -14,7 +14,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from greendpdk import _route
+from greendpdk import _libc, _route
 from greendpdk._dns_files import Policy, Rules, Watched, parse_gai_conf
 from greendpdk._native import ffi, lib
 from greendpdk._ports import packed, unpacked
@@ -79,19 +79,10 @@ def _source(text: str, to: Address, stack: Stack) -> tuple[Address | None, int, 
 
 def _kernel_source(text: str, to: Address) -> Address | None:
     """Ask the kernel as the C library does: connect a datagram socket, and look."""
+    scope = text.partition("%")[2]
     family = _socket.AF_INET if to.version == 4 else _socket.AF_INET6
-    try:
-        probe = _socket.socket(family, _socket.SOCK_DGRAM)
-    except OSError:  # a kernel without the family
-        return None
-    try:
-        scope = text.partition("%")[2]
-        probe.connect((str(to), 9, 0, int(scope)) if scope.isdecimal() else (str(to), 9))
-        return address(str(probe.getsockname()[0]))
-    except OSError:
-        return None
-    finally:
-        probe.close()
+    found = _libc.source(family, (str(to), 9, 0, int(scope) if scope.isdecimal() else 0))
+    return None if found is None else address(found)
 
 
 def _mapped(one: Address) -> ipaddress.IPv6Address:

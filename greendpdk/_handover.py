@@ -1,7 +1,7 @@
 """Sockets on their way to another process: the kernel can carry a number, and not what the stack has behind it.
 
 Called by _blocking.py (sendmsg), _making.py and socket.py (a number that comes in), _fds.py (the name of a stand-in);
-calls the kernel. Without this the other process would hold one end of a socketpair that never says anything.
+calls the kernel (_libc.py). Without this the other process would hold one end of a socketpair that never says anything.
 
     sent, over AF_UNIX (send_fds, multiprocessing)        refused where it is sent
     inherited (WERKZEUG_SERVER_FD, LISTEN_FDS, pass_fds)  refused where it is taken up: a stand-in has a name
@@ -14,6 +14,8 @@ import errno
 from array import array
 from collections.abc import Iterable
 from typing import Any
+
+from greendpdk import _libc
 
 _NAME = b"\0greendpdk/"  # in the abstract namespace (unix(7)), then the pid and the inode
 _INT = array("i").itemsize
@@ -47,15 +49,8 @@ def refuse_to_send(ancdata: Iterable[Any]) -> list[Any]:
 
 def refuse_to_receive(fd: int) -> None:
     """Raise OSError (EOPNOTSUPP) if a number that is not ours stands for a socket of another process's stack."""
-    try:
-        probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
-    except OSError:  # no socket: whoever makes one of it will say so
-        return
-    try:
-        bound = probe.getsockname()
-    finally:
-        probe.detach()
-    if isinstance(bound, bytes) and bound.startswith(_NAME):
+    bound = _libc.unix_name(fd)
+    if bound.startswith(_NAME):
         pid = bound[len(_NAME) :].partition(b"/")[0].decode()
         raise _error(f"fd {fd} stands for a socket of greendpdk's stack in process {pid}, and can only be used there: "
                      f"{_ADVICE}")  # fmt: skip

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _socket
 import os
-import sys
 from operator import index
 from typing import Any
 
@@ -28,7 +27,7 @@ def raw_for(owner: Any, family: int, kind: int, proto: int, fileno: Any) -> RawS
     if fileno is not None:
         raw = _raw_of(fileno)
         if raw is not None:
-            sys.audit("socket.__new__", owner, family, kind, proto)
+            owner._audit("socket.__new__", owner, family, kind, proto)
             _call_it(raw, family, kind, proto)
         return raw
     family = _socket.AF_INET if family == -1 else index(family)
@@ -42,7 +41,7 @@ def raw_for(owner: Any, family: int, kind: int, proto: int, fileno: Any) -> RawS
     stack = _stack.current()
     if stack.dead or get_ident() != stack.thread:
         return None  # a child of fork, or another native thread: connect refuses what is the stack's
-    sys.audit("socket.__new__", owner, family, asked, proto)
+    owner._audit("socket.__new__", owner, family, asked, proto)
     return RawSocket(Endpoint(stack, family, kind, proto))
 
 

@@ -7,6 +7,7 @@ library has. A RawSocket is one fd's worth: dup() makes another over the same en
 
 from __future__ import annotations
 
+import _socket
 import os
 import struct
 import sys
@@ -63,11 +64,13 @@ class RawSocket(RawTransfer):
         c = self._engine()
         addr, port = parse(self.family, address, "bind")
         sys.audit("socket.bind", owner or self, address)
-        if c is None:
-            self.end.k.bind(address)
-        else:
+        if c is not None:
             self.end.settle_bind(addr, port, kernel_scope(address))
             self._done(0)
+        elif isinstance(self.end.k, _socket.socket):
+            self.end.bind_kernel(self.end.k, addr, port, kernel_scope(address))
+        else:
+            self.end.k.bind(address)
 
     def settle(self, address: Any) -> Any:
         """Decide by the peer whose socket this is; return the address, resolved: a name may have others next time."""

@@ -152,7 +152,7 @@ class socket(BlockingSocket):
             asked, address = address, raw.settle(address)
             self._settled()
             if self._sock is raw:  # the kernel's own are gevent's to connect, and audited by _socket
-                sys.audit("socket.connect", self, asked)
+                self._audit("socket.connect", self, asked)
                 self._connect(raw, address)
                 return
         super()._internal_connect(address)

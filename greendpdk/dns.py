@@ -1,7 +1,8 @@
 """Names: getaddrinfo and its like over the stack, where a name server is reached through it; else the C library's.
 
 Called by gevent, as the hub's resolver, for the socket module's functions and for names in connect, bind and sendto;
-calls _dns_query.py (the servers), _dns_files.py (hosts, resolv.conf) and _dns_order.py (RFC 6724).
+calls _dns_query.py (the servers), _dns_files.py (hosts, resolv.conf), _dns_order.py (RFC 6724) and _hostname.py. An
+audit hook is told of each call once, as by CPython.
 
     servers     the setting `dns`, else those of DHCP leases and IPv6 routers, else /etc/resolv.conf's
     whose       ours if the servers are from the stack, or one of resolv.conf's is behind a port; decided each time
@@ -17,14 +18,17 @@ from __future__ import annotations
 
 import _socket
 import ipaddress
+import os
+import sys
 from _socket import AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, NI_NUMERICHOST, gaierror, herror
 from dataclasses import dataclass, replace
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original
 from gevent.resolver import AbstractResolver
 
-from greendpdk import _dns_order, _interfaces, _ports, _route, _stack
+from greendpdk import _dns_order, _hostname, _interfaces, _libc, _ports, _route, _stack
 from greendpdk._dns_files import Config, Watched, parse_hosts, parse_resolv_conf
 from greendpdk._ports import packed
 
@@ -106,27 +110,38 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
         self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[tuple[Any, ...]]:
         """Do as socket.getaddrinfo."""
+        if _usable() is None:
+            return self.system.getaddrinfo(host, port, family, type, proto, flags)  # type: ignore[no-any-return]
+        if (_hostname.is_literal(host) and not flags & _socket.AI_ADDRCONFIG) or not _libc.takes(host, port):
+            return _socket.getaddrinfo(host, port, family, type, proto, flags | AI_NUMERICHOST)
+        sys.audit("socket.getaddrinfo", host, port, index(family), index(type), index(proto))
+        return self.looked_up(host, port, family, type, proto, flags)
+
+    def looked_up(
+        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> list[tuple[Any, ...]]:
+        """Do as getaddrinfo, without an audit event: for a name within another call."""
         stack = _usable()
         if stack is None:
-            return self.system.getaddrinfo(host, port, family, type, proto, flags)  # type: ignore[no-any-return]
+            return _libc.looked_up(self.system, host, port, family, type, proto, flags)
         host = _interfaces.numbered(host)
         if flags & _socket.AI_ADDRCONFIG:
             family, flags = _configured(stack, family), flags & ~_socket.AI_ADDRCONFIG
         try:
-            return _socket.getaddrinfo(host, port, family, type, proto, flags | AI_NUMERICHOST)
+            return _libc.getaddrinfo(host, port, family, type, proto, flags | AI_NUMERICHOST)
         except gaierror as error:
             if error.errno != _socket.EAI_NONAME or flags & AI_NUMERICHOST or not host:
                 raise
         if flags & _socket.AI_NUMERICSERV:  # it may have been the service
-            _socket.getaddrinfo(None, port, family, type, proto, _socket.AI_NUMERICSERV)
+            _libc.getaddrinfo(None, port, family, type, proto, _socket.AI_NUMERICSERV)
         config = self.config(stack)
         every: list[tuple[Any, ...]]
         if config is None:
-            every = self.system.getaddrinfo(host, port, family, type, proto, flags)
+            every = _libc.looked_up(self.system, host, port, family, type, proto, flags)
             if not any(_route.reaches(stack, packed(_dns_order.address(_scoped(one)))) for one in every):
                 return every  # all of it is the kernel's, the order too
         else:
-            found = self._addresses(_text(host), family, flags, config)
+            found = self._addresses(_hostname.text(host), family, flags, config)
             every = _expanded(found, port, type, proto, flags)
         canonical = every[0][3]
         every = _dns_order.ordered(every, _scoped, stack, _dns_order.policies.get())
@@ -137,9 +152,10 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
 
     def gethostbyname(self, hostname: Any, family: int = AF_INET) -> str:
         """Do as socket.gethostbyname."""
-        if family == AF_INET and _is_special(hostname):
+        if family == AF_INET and _hostname.is_special(hostname):
             return _socket.gethostbyname(hostname)
-        return str(self.getaddrinfo(hostname, None, family)[0][4][0])
+        sys.audit("socket.gethostbyname", hostname)
+        return str(self.looked_up(_hostname.plain(hostname), None, family)[0][4][0])
 
     def gethostbyname_ex(self, hostname: Any, family: int = AF_INET) -> tuple[str, list[str], list[str]]:
         """Do as socket.gethostbyname_ex."""
@@ -147,22 +163,25 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
         config = None if stack is None else self.config(stack)
         if config is None:
             return self.system.gethostbyname_ex(hostname)  # type: ignore[no-any-return]
-        if hostname in ("<broadcast>", b"<broadcast>"):
-            raise _herror(1)
-        if _is_special(hostname):
+        everybody = hostname in ("<broadcast>", b"<broadcast>")
+        if _hostname.is_special(hostname) and not everybody:
             return _socket.gethostbyname_ex(hostname)
-        _refuse_literal(hostname, family)
-        found = self._addresses(_text(hostname), family, 0, config)
+        sys.audit("socket.gethostbyname", hostname)
+        if everybody:
+            raise _herror(1)
+        _hostname.refuse_literal(hostname, family)
+        found = self._addresses(_hostname.text(hostname), family, 0, config)
         return found.canonical, list(found.aliases), [text for _, text in found.addresses]
 
     def gethostbyaddr(self, ip_address: Any) -> tuple[str, list[str], list[str]]:
         """Do as socket.gethostbyaddr."""
         stack = _usable()
         config = None if stack is None else self.config(stack)
-        if config is None or not ip_address:
+        if config is None or not ip_address or not isinstance(ip_address, str | bytes | bytearray):
             return self.system.gethostbyaddr(ip_address)  # type: ignore[no-any-return]
+        sys.audit("socket.gethostbyaddr", ip_address)
         everybody = ip_address in ("<broadcast>", b"<broadcast>")
-        text = "255.255.255.255" if everybody else str(self.getaddrinfo(ip_address, None)[0][4][0])
+        text = "255.255.255.255" if everybody else str(self.looked_up(_hostname.plain(ip_address), None)[0][4][0])
         found = self._names_of(text, config)
         return found.canonical, list(found.aliases), [text]
 
@@ -262,7 +281,7 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
 
     def _local_name(self, name: str, flags: int) -> str:
         """Cut our own domain off for NI_NOFQDN."""
-        domain = _socket.gethostname().partition(".")[2]
+        domain = os.uname().nodename.partition(".")[2]
         return name.removesuffix(f".{domain}") if flags & _socket.NI_NOFQDN and domain else name
 
 
@@ -278,35 +297,6 @@ def _through_a_port(server: str, stack: Stack) -> bool:
     """Tell whether the stack reaches a server of /etc/resolv.conf; one on the loopback is this machine's own."""
     address = ipaddress.ip_address(server.partition("%")[0])
     return not address.is_loopback and not address.is_unspecified and _route.reaches(stack, packed(address))
-
-
-def _text(host: Any) -> str:
-    """Spell a name as it goes to a server: IDNA for a str, bytes as they are (what CPython does)."""
-    if isinstance(host, str):
-        return host.encode("idna").decode("ascii")
-    return bytes(host).decode("utf-8", "surrogateescape")
-
-
-def _is_special(name: Any) -> bool:
-    """Tell whether gethostbyname takes it without a question: nothing, the broadcast, or an IPv4 address."""
-    if not isinstance(name, str | bytes | bytearray):
-        return True  # the original refuses it in its own words
-    text = name if isinstance(name, str) else bytes(name).decode("latin-1")
-    if text in ("", "<broadcast>"):
-        return True
-    try:
-        _socket.inet_aton(text)
-    except (OSError, UnicodeError):
-        return False
-    return True
-
-
-def _refuse_literal(host: Any, family: int) -> None:
-    try:
-        _socket.getaddrinfo(host, None, family, 0, 0, AI_NUMERICHOST)
-    except gaierror as error:
-        if error.errno != _socket.EAI_NONAME:
-            raise
 
 
 def _localhost(name: str, families: tuple[int, ...]) -> Found | None:
@@ -332,7 +322,7 @@ def _configured(stack: Stack, family: int) -> int:
 
 def _kernel_has(family: int, literal: str) -> bool:
     try:
-        _socket.getaddrinfo(literal, None, family, 0, 0, _socket.AI_ADDRCONFIG | AI_NUMERICHOST)
+        _libc.getaddrinfo(literal, None, family, 0, 0, _socket.AI_ADDRCONFIG | AI_NUMERICHOST)
     except gaierror:
         return False
     return True
@@ -345,7 +335,7 @@ def _expanded(found: Found, port: Any, type: int, proto: int, flags: int) -> lis
     hint = AI_NUMERICHOST | flags & _socket.AI_NUMERICSERV
     for family, text in found.addresses:
         if family not in shapes:
-            shapes[family] = _socket.getaddrinfo(_ANY[family], port, family, type, proto, hint)
+            shapes[family] = _libc.getaddrinfo(_ANY[family], port, family, type, proto, hint)
         for _, kind, protocol, _, name in shapes[family]:
             address = (text, name[1]) if family == AF_INET else (_ipv6(text), name[1], 0, 0)
             every.append((family, kind, protocol, "", address))

@@ -146,7 +146,7 @@ def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:  # type: 
         _handover.refuse_to_receive(fd)
         return socket(family, type, proto, os.dup(fd))
     end.refs += 1
-    return socket(fileno=RawSocket(end, _fds.number(end)))  # type: ignore[arg-type]
+    return socket(family, type, proto, fileno=RawSocket(end, _fds.number(end)))  # type: ignore[arg-type]
 
 
 def socketpair(  # type: ignore[no-redef]

@@ -41,11 +41,11 @@ def test_without_name_servers_the_system_resolves():
         from greendpdk import monkey
         monkey.patch_all()
         import gevent, socket, sys
-        resolver = gevent.get_hub().resolver
-        assert type(resolver.system).__module__ == "gevent.resolver.thread"
-        asked = []
-        original = resolver.system.getaddrinfo
-        resolver.system.getaddrinfo = lambda *args: asked.append(args) or original(*args)
+        from types import SimpleNamespace
+        system = gevent.get_hub().resolver.system
+        assert type(system).__module__ == "gevent.resolver.thread"
+        asked, threads = [], system.pool
+        system.pool = SimpleNamespace(apply=lambda *call: asked.append(call) or threads.apply(*call))
         assert socket.gethostbyname("localhost") == "127.0.0.1" and asked
         assert "dns.message" not in sys.modules
         assert ("127.0.0.1", 80) in [entry[4] for entry in socket.getaddrinfo("localhost", 80)]
