@@ -15,7 +15,10 @@ from typing import Generic, TypeVar
 Parsed = TypeVar("Parsed")
 _SERVERS = 3  # MAXNS of <resolv.h>
 _LIMITS = {"ndots": 15, "timeout": 30, "attempts": 5}  # resolv.conf(5): more is cut to these
-_SWITCHES = {"rotate": "rotate", "use-vc": "tcp", "single-request": "one_by_one", "no-aaaa": "no_aaaa"}
+_SWITCHES = {
+    "rotate": "rotate", "use-vc": "tcp", "single-request": "one_by_one", "single-request-reopen": "one_by_one",
+    "no-aaaa": "no_aaaa", "no-tld-query": "no_tld_query",
+}  # fmt: skip
 
 
 class Watched(Generic[Parsed]):
@@ -72,12 +75,9 @@ def parse_hosts(text: str) -> Hosts:
     hosts = Hosts()
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
+        if not names or not _is_address(address) or "%" in address:  # no scopes: the C library reads by inet_pton(3)
             continue
-        if not names:
-            continue
+        parsed = ipaddress.ip_address(address)
         host = Host(_socket.AF_INET if parsed.version == 4 else _socket.AF_INET6, str(parsed), tuple(names))
         for name in dict.fromkeys(name.lower() for name in names):
             hosts.by_name.setdefault(name, []).append(host)
@@ -101,6 +101,7 @@ class Config:
     tcp: bool = False
     one_by_one: bool = False  # A and AAAA: the second when the first is answered
     no_aaaa: bool = False
+    no_tld_query: bool = False  # a name without a dot is asked for in the search domains alone
 
 
 def parse_resolv_conf(text: str) -> Config:
@@ -156,6 +157,7 @@ class Policy:
 
     precedence: Rules
     label: Rules
+    scopev4: Rules
 
 
 # RFC 6724 2.1. glibc's own is still that of RFC 3484 in places; gai.conf(5) can say so.
@@ -164,10 +166,14 @@ _TABLE = (
     ("fc00::/7", 3, 13), ("::/96", 1, 3), ("fec0::/10", 1, 11), ("3ffe::/16", 1, 12),
 )  # fmt: skip
 
+# RFC 6724 3.2: as IPv6's of the same kinds, 2 the link and 14 the world.
+_SCOPES = (("::ffff:169.254.0.0/112", 2), ("::ffff:127.0.0.0/104", 2))
+_OTHERWISE = {"precedence": 40, "label": 1, "scopev4": 14}  # what no line speaks of, as in glibc
+
 
 def parse_gai_conf(text: str) -> Policy:
     """Read gai.conf(5): one line of a kind replaces all of that kind in the default table."""
-    given: dict[str, dict[ipaddress.IPv6Network, int]] = {"precedence": {}, "label": {}}
+    given: dict[str, dict[ipaddress.IPv6Network, int]] = {"precedence": {}, "label": {}, "scopev4": {}}
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         if len(words) == 3 and words[0] in given and words[2].isdecimal():
@@ -178,9 +184,9 @@ def parse_gai_conf(text: str) -> Policy:
     default = {
         name: {ipaddress.IPv6Network(row[0]): int(row[column]) for row in _TABLE}
         for column, name in ((1, "precedence"), (2, "label"))
-    }
-    rules = {
-        name: tuple(sorted((given[name] or default[name]).items(), key=lambda rule: -rule[0].prefixlen))
-        for name in given
-    }
-    return Policy(rules["precedence"], rules["label"])
+    } | {"scopev4": {ipaddress.IPv6Network(prefix): scope for prefix, scope in _SCOPES}}
+    rules = {}
+    for name, otherwise in _OTHERWISE.items():
+        table = {ipaddress.IPv6Network("::/0"): otherwise} | (given[name] or default[name])
+        rules[name] = tuple(sorted(table.items(), key=lambda rule: -rule[0].prefixlen))
+    return Policy(**rules)

@@ -39,15 +39,16 @@ def _key(text: str, stack: Stack, policy: Policy) -> tuple[int | bool, ...]:
     to = address(text)
     source, length, deprecated = _source(text, to, stack)
     precedence = _look_up(policy.precedence, to)
+    scope = _scope(to, policy)
     if source is None:
-        return True, True, True, True, -precedence, _scope(to), 0
+        return True, True, True, True, -precedence, scope, 0
     return (
         False,  # rule 1: unusable destinations last
-        _scope(to) != _scope(source),  # 2
+        scope != _scope(source, policy),  # 2
         deprecated,  # 3
         _look_up(policy.label, to) != _look_up(policy.label, source),  # 5
         -precedence,  # 6
-        _scope(to),  # 8
+        scope,  # 8
         -min(_common(to, source), length),  # 9
     )
 
@@ -94,13 +95,13 @@ def _look_up(rules: Rules, one: Address) -> int:
     return next((value for prefix, value in rules if mapped in prefix), 0)
 
 
-def _scope(one: Address) -> int:
+def _scope(one: Address, policy: Policy) -> int:
     """Return the scope as RFC 6724 3.1 and 3.2 have it: 2 the link, 5 the site, 14 the world."""
     if one.version == 6:
         if one.is_multicast:
             return one.packed[1] & 15
         return 2 if one.is_link_local or one.is_loopback else 5 if one.is_site_local else 14
-    return 2 if one.is_link_local or one.is_loopback else 14
+    return _look_up(policy.scopev4, one)
 
 
 def _common(a: Address, b: Address) -> int:

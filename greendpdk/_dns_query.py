@@ -4,12 +4,14 @@ Called by dns.py; calls dnspython for messages and socket.py for the sockets, ea
 the kernel by its server's address. It does as the C library's res_send and res_search do (resolv.conf(5)):
 
     search     the name as it is if it has `ndots` dots, the search domains, the name as it is if it was not tried yet
+    at once    who asks for what another greenlet is asking for waits for that one's answer
     one try    A and AAAA together from one fresh, connected socket; truncated: once more over TCP (RFC 7766)
     tries      each server in turn, `attempts` times; for the first `timeout` seconds, for server n timeout * 2**n / all
     next one   no answer, refused by ICMP, SERVFAIL, REFUSED, NOTIMP; a final one is an answer, NXDOMAIN or no data
 
 What is not an answer to the question is dropped, and the wait goes on: the socket takes the server's address and port
-only, and port and id are random (RFC 5452). Other greenlets run while one waits; nothing is shared between two waits.
+only, and port and id are random (RFC 5452); after _WRONG_MAX such datagrams somebody is guessing, and TCP is asked.
+Other greenlets run while one waits.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import struct
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dns.exception
@@ -28,6 +30,7 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
+from gevent.event import AsyncResult
 
 from greendpdk import _libc
 from greendpdk._dns_files import Config
@@ -44,6 +47,8 @@ CACHE_ENTRIES = 4096
 _KEPT_DATA = 128  # A records that fit into a datagram of PAYLOAD bytes are 75
 _TTL_MAX, _NEGATIVE_TTL_MAX = 86400, 3600  # seconds; RFC 8767 4 and RFC 2308 5 advise days, and hours
 _DATAGRAM = 65535
+_WRONG_MAX = 20  # a question, of 65,536 ids
+_HALF_TTL = 30  # seconds; RFC 9520 3.2: from 1 to 300
 _NEXT_SERVER = (dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP)
 _WITHOUT_EDNS = (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)  # RFC 6891 7
 
@@ -77,6 +82,9 @@ class Cache:
         if answer is None or expires <= time.monotonic():
             self._found.pop(key, None)
             return None
+        if rdtype != PTR and len(answer.data) > 1:  # each one begins with another address, as from servers (RFC 1794)
+            answer = replace(answer, data=answer.data[1:] + answer.data[:1])
+            self._found[key] = expires, answer
         self._found.move_to_end(key)
         return answer
 
@@ -103,6 +111,7 @@ class Client:
     def __init__(self) -> None:
         self.cache = Cache()
         self._servers: tuple[str, ...] = ()
+        self._asking: dict[tuple[str, tuple[RdataType, ...], Config], AsyncResult] = {}
         self._turn = 0
 
     def search(self, name: str, rdtypes: tuple[RdataType, ...], config: Config) -> list[Answer]:
@@ -124,12 +133,37 @@ class Client:
         return [Answer(TRY_AGAIN if worst == SERVER_FAILED else worst)]
 
     def ask(self, name: str, rdtypes: tuple[RdataType, ...], config: Config) -> list[Answer]:
-        """Look this very name up, in the cache first."""
-        known = {rdtype: kept for rdtype in rdtypes if (kept := self.cache.get(name, rdtype))}
+        """Look this very name up, in the cache first, or with another greenlet that does."""
+        known = self._known(name, rdtypes)
+        if len(known) == len(rdtypes):
+            return [known[rdtype] for rdtype in rdtypes]
+        question = name.lower(), rdtypes, config
+        while (other := self._asking.get(question)) is not None:
+            answers: list[Answer] | None = other.get()
+            if answers is not None:
+                return answers
+        self._asking[question] = result = AsyncResult()
+        answers = None
+        try:
+            answers = self._ask(name, rdtypes, config)
+            return answers
+        finally:  # None: it was interrupted, so the next one asks
+            del self._asking[question]
+            result.set(answers)
+
+    def _known(self, name: str, rdtypes: tuple[RdataType, ...]) -> dict[RdataType, Answer]:
+        return {rdtype: kept for rdtype in rdtypes if (kept := self.cache.get(name, rdtype))}
+
+    def _ask(self, name: str, rdtypes: tuple[RdataType, ...], config: Config) -> list[Answer]:
+        known = self._known(name, rdtypes)
         missing = [rdtype for rdtype in rdtypes if rdtype not in known]
         for group in [[rdtype] for rdtype in missing] if config.one_by_one else [missing]:
             if group:
                 known |= self._ask_servers(name, group, config)
+        failed = [rdtype for rdtype in rdtypes if known[rdtype].error in (TRY_AGAIN, SERVER_FAILED)]
+        if len(failed) < len(rdtypes):  # a server or a firewall that drops one type shall not cost each call the wait
+            for rdtype in set(failed) & set(missing):
+                self.cache.put(name, rdtype, known[rdtype], _HALF_TTL)
         return [known[rdtype] for rdtype in rdtypes]
 
     def _ask_servers(self, name: str, rdtypes: list[RdataType], config: Config) -> dict[RdataType, Answer]:
@@ -168,7 +202,7 @@ def _candidates(name: str, config: Config) -> Iterator[str]:
         yield name
     for domain in config.search:
         yield f"{name}.{domain}"
-    if not as_it_is_first:
+    if not as_it_is_first and ("." in name or not config.search or not config.no_tld_query):
         yield name
 
 
@@ -240,7 +274,7 @@ def _exchange(server: str, queries: Queries, seconds: float, tcp: bool) -> Queri
         if short:
             for rdtype in short:
                 del got[rdtype]
-            _over_tcp(server, short, deadline, got)
+            _over_tcp(server, short, time.monotonic() + seconds, got)  # handshake and all: the same time once more
     except OSError:  # refused, unreachable, or too late: the next one
         pass
     return got
@@ -281,13 +315,17 @@ def _left(deadline: float) -> float:
 
 
 def _over_udp(server: str, queries: Queries, deadline: float, got: Queries) -> None:
-    waiting = dict(queries)
+    waiting, wrong = dict(queries), 0
     with _open(server, _socket.SOCK_DGRAM, deadline) as sock:
         for query in queries.values():
             sock.send(query.to_wire())
         while waiting:
             sock.settimeout(_left(deadline))
-            _sort(sock.recv(_DATAGRAM), waiting, got)
+            wrong += not _sort(sock.recv(_DATAGRAM), waiting, got)
+            if wrong > _WRONG_MAX:  # data that is there is read without a switch, so this bounds that, too
+                break
+    if waiting:
+        _over_tcp(server, waiting, deadline, got)
 
 
 def _over_tcp(server: str, queries: Queries, deadline: float, got: Queries) -> None:
@@ -312,14 +350,15 @@ def _receive(sock: socket, count: int, deadline: float) -> bytes:
     return data
 
 
-def _sort(wire: bytes, waiting: Queries, got: Queries) -> None:
-    """Put a response to its question; what is no answer to any is nobody's."""
+def _sort(wire: bytes, waiting: Queries, got: Queries) -> bool:
+    """Put a response to its question; what is no answer to any is nobody's (False)."""
     try:
         response = dns.message.from_wire(wire, ignore_trailing=True, raise_on_truncation=False)
     except (dns.exception.DNSException, ValueError, struct.error):
-        return
+        return False
     for rdtype, query in waiting.items():
         if query.is_response(response):
             got[rdtype] = response
             del waiting[rdtype]
-            return
+            return True
+    return False

@@ -222,7 +222,10 @@ class Resolver(AbstractResolver):  # type: ignore[misc]
         """Look up a name that is no address; raise the gaierror that glibc would."""
         mapped = family == AF_INET6 and flags & _socket.AI_V4MAPPED
         families = (AF_INET6, AF_INET) if family == AF_UNSPEC or mapped else (family,)
-        found = self._in_hosts(name, families) or _localhost(name, families) or self._ask(name, families, config)
+        found = self._in_hosts(name, families) or _localhost(name, families)
+        if found is None:
+            _refuse_unasked(name)
+            found = self._ask(name, families, config)
         if not mapped:
             return found
         sixes = tuple(one for one in found.addresses if one[0] == AF_INET6)
@@ -306,6 +309,12 @@ def _localhost(name: str, families: tuple[int, ...]) -> Found | None:
         return None
     found = tuple(one for one in _LOCALHOST if one[0] in families)
     return Found(labels, (), found) if found else None
+
+
+def _refuse_unasked(name: str) -> None:
+    """Say that there is no such name where servers are not to be told of it (RFC 7686 2, RFC 6761 6.4)."""
+    if name.rstrip(".").lower().rpartition(".")[2] in ("onion", "invalid"):
+        raise gaierror(*_EAI[1])
 
 
 def _configured(stack: Stack, family: int) -> int:

@@ -99,6 +99,20 @@ def test_what_is_not_the_answer_is_ignored(names):
     assert addresses("name.test", standard.AF_INET) == ["127.0.0.9"]
 
 
+def test_who_guesses_ids_is_asked_no_longer_by_udp(names):
+    def trouble(query, reply, tcp):
+        if tcp:
+            return [reply]
+        forged = dns.message.make_response(query)
+        forged.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "6.6.6.6"))
+        wire = forged.to_wire()
+        return [(query.id + guess + 1 & 0xFFFF).to_bytes(2, "big") + wire[2:] for guess in range(100)] + [forged]
+
+    names.server.trouble = trouble
+    assert addresses("name.test", standard.AF_INET) == ["127.0.0.9"]
+    assert names.server.asked == ["name.test A", "name.test A tcp"]
+
+
 def test_an_answer_from_elsewhere_is_not_heard(names):
     def trouble(query, reply, tcp):
         false = dns.message.make_response(query)
@@ -121,7 +135,51 @@ def test_ports_and_ids_are_random(names):
     assert len(steps) > 15
 
 
+# ---- several who ask ----
+
+
+def test_greenlets_that_ask_for_the_same_at_once_ask_once(names):
+    asking = [gevent.spawn(addresses, name) for name in ("name.test", "NAME.test") * 50]
+    gevent.joinall(asking, raise_error=True)
+    assert {tuple(one.value) for one in asking} == {tuple(asking[0].value)}
+    assert sorted(names.server.asked) == ["name.test A", "name.test AAAA"]
+
+
+def test_who_waits_for_another_s_answer_asks_if_that_one_goes_away(names):
+    names.server.trouble = lambda query, reply, tcp: []
+    first = gevent.spawn(addresses, "name.test", standard.AF_INET)
+    gevent.sleep(0.01)
+    second = gevent.spawn(addresses, "name.test", standard.AF_INET)
+    gevent.sleep(0.01)
+    assert len(names.server.asked) == 1
+    names.server.trouble = None
+    first.kill()
+    assert second.get() == ["127.0.0.9"]
+    assert len(names.server.asked) == 2
+
+
 # ---- the cache ----
+
+
+def test_several_addresses_take_turns(names):
+    found = [tuple(addresses("four.test", standard.AF_INET)) for _ in range(4)]
+    assert found[0] == found[2] == found[1][::-1] == found[3][::-1]
+    assert len(names.server.asked) == 1
+
+
+@pytest.mark.parametrize("options", ["", " single-request"])
+def test_a_type_that_nobody_answers_costs_its_wait_once(names, monkeypatch, options):
+    names.resolv_conf.write_text(f"options timeout:1 attempts:1{options}\n")
+    names.server.trouble = lambda query, reply, tcp: [reply] if query.question[0].rdtype == 1 else []
+    begin = time.monotonic()
+    for _ in range(3):
+        assert addresses("name.test") == ["127.0.0.9"]
+    assert time.monotonic() - begin < 1.9
+    assert sorted(names.server.asked) == ["name.test A", "name.test AAAA"]
+    now = [time.monotonic() + 31]
+    monkeypatch.setattr("greendpdk._dns_query.time", SimpleNamespace(monotonic=lambda: now[0]))
+    names.server.trouble = None
+    assert set(addresses("name.test")) == {"127.0.0.9", "fd00::9"}
 
 
 def test_answers_are_kept_for_their_ttl(names, monkeypatch):

@@ -51,3 +51,16 @@ def test_gai_conf_may_prefer_ipv4(monkeypatch):
     policy = parse_gai_conf("# text\nprecedence ::ffff:0:0/96 100\nnonsense\nlabel x 1\nscopev4 ::ffff:0:0/96 14\n")
     assert order(monkeypatch, pairs, policy) == ["10.1.2.3", "2001:db8:1::1"]
     assert policy.label == DEFAULT.label
+
+
+def test_gai_conf_may_say_what_an_ipv4_scope_is(monkeypatch):
+    pairs = {"192.0.2.1": "192.0.2.9/24", "10.1.2.3": "10.1.2.4/24"}
+    assert order(monkeypatch, pairs)[0] == "192.0.2.1"  # rule 10: as it came
+    policy = parse_gai_conf("scopev4 ::ffff:10.0.0.0/104 5\n")
+    assert order(monkeypatch, pairs, policy)[0] == "10.1.2.3"  # rule 8: the smaller scope
+
+
+def test_what_no_line_of_gai_conf_speaks_of_is_as_in_glibc(monkeypatch):
+    pairs = {"2001:db8:1::1": "2001:db8:1::2", "fd00::1": "fd00::2"}
+    policy = parse_gai_conf("precedence fd00::/8 39\nlabel fd00::/8 0\n")
+    assert order(monkeypatch, pairs, policy) == ["2001:db8:1::1", "fd00::1"]  # 40 and 39
