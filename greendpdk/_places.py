@@ -1,6 +1,6 @@
 """Where a program is, in a few words: the innermost frame that is the program's own.
 
-Called by _watchdog.py and _accounting.py.
+Called by _watchdog.py, _accounting.py and loop.Poller.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import re
 import sysconfig
 import threading
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import gevent
@@ -36,6 +36,13 @@ def innermost(frame: FrameType | None) -> FrameType | None:
             standard = standard or frame
         frame = frame.f_back
     return standard
+
+
+def is_programs(trace: TracebackType | None) -> bool:
+    """Tell whether an exception was raised by code that is neither ours nor gevent's."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and not trace.tb_frame.f_code.co_filename.startswith((*_OWN, "src/"))
 
 
 def text(frame: FrameType | None) -> str:

@@ -17,7 +17,6 @@ bounded spin after the last frame; the gain is that no frame waits for a timer o
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ import gevent
 from gevent.hub import get_hub
 from gevent.libev import corecext
 
-from greendpdk import _fds
+from greendpdk import _fds, _places
 from greendpdk._native import ffi, lib
 from greendpdk._notices import Notices
 from greendpdk._watcher import LevelWatcher
@@ -157,7 +156,7 @@ class Poller:
         """Spin now: something was queued, or something has come."""
         if self.spinning:
             return
-        self.spinning = True
+        self._idle.start(int)  # a C callable that does nothing; first, as a signal's handler may break in after it
         self._last_work = time.monotonic_ns()
         for watcher in (*self._sleepers, *self._ticks):
             watcher.stop()
@@ -165,7 +164,7 @@ class Poller:
             watcher.stop()
         self._timer.stop()
         self._deadline = _NEVER
-        self._idle.start(int)  # a C callable that does nothing
+        self.spinning = True
         if not self.notices.active:
             self.notices.arm()
 
@@ -181,7 +180,11 @@ class Poller:
 
     def poll(self) -> int:
         """Do one poll now, for an application that computes for long; return the count of events."""
-        return self._poll(0)
+        try:
+            return self._poll(0)
+        except BaseException:
+            self._prepare.start(self._mend)
+            raise
 
     def _turn(self) -> None:
         if self.stack.dead:  # a forked child: the ports are the parent's
@@ -198,8 +201,23 @@ class Poller:
             if not self._busy:
                 self._adapt(events)
             self._failures = 0
-        except Exception:
-            self._failed()
+        except Exception as error:
+            self._prepare.start(self._mend)
+            self._failed(error)
+        except BaseException:  # of a signal's handler, where signal.signal is not ours: gevent takes it to main
+            self._prepare.start(self._mend)
+            raise
+
+    def _mend(self) -> None:
+        """Be awake, and tell everybody how things are: a turn was broken off, and what it knew is lost."""
+        self._prepare.start(self._turn)
+        if not self.stack.dead:
+            self.again = []
+            self.spinning = False
+            self.wake()
+            for end in list(self.stack.sockets.values()):
+                end.post(end.ready())
+        self._turn()
 
     def _poll(self, spin_ns: int) -> int:
         sockets = self.stack.sockets
@@ -265,15 +283,16 @@ class Poller:
         if not self.notices.active:
             self.notices.arm()  # a lease may have ended
 
-    def _failed(self) -> None:
+    def _failed(self, error: Exception) -> None:
         """Report, as gevent does for any callback; stop when it goes on, lest the report never ends."""
-        self._failures += 1
-        self.hub.handle_error(self, *sys.exc_info())
+        by_signal = _places.is_programs(error.__traceback__)  # nothing here calls the program, but for its handlers
+        self._failures += not by_signal
+        self.hub.handle_error(None if by_signal else self, type(error), error, error.__traceback__)
         if self._failures >= _FAILURES:
             self._prepare.stop()
             self._idle.stop()
-            error = RuntimeError("greendpdk's poller failed and has stopped; the stack is not served any more")
-            self.hub.handle_system_error(RuntimeError, error)
+            failure = RuntimeError("greendpdk's poller failed and has stopped; the stack is not served any more")
+            self.hub.handle_system_error(RuntimeError, failure)
 
 
 def _select(fds: list[int], writes: list[int], errors: list[int], seconds: float) -> None:

@@ -169,6 +169,8 @@ def _force(name: str) -> None:
             patch_item(theirs, item, getattr(ours, item))
     if name == "select":
         _restore_selectors()
+    if name == "signal":
+        _module("greendpdk.signal").adopt()
     if name == "socket":
         _module("greendpdk.monkey._refuse").install()
     if name == "os":

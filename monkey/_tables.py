@@ -18,6 +18,7 @@ OURS: dict[str, tuple[str, tuple[str, ...]]] = {
     "select": ("greendpdk.select", ("epoll", "poll", "select")),
     "fcntl": ("greendpdk.fcntl", ("fcntl", "ioctl")),
     "subprocess": ("greendpdk.subprocess", ("Popen",)),
+    "signal": ("greendpdk.signal", ("getsignal", "signal")),
     "os": ("greendpdk.monkey._os", _OS),
 }
 

@@ -49,11 +49,7 @@ def interrupted() -> NoReturn:
 
 
 def prepare() -> None:
-    """Set what is to happen at Ctrl-C, and let SIGTERM and SIGHUP close the stack's sockets if they are to kill."""
-    from gevent import get_hub
-
-    hub = get_hub()
-    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # else gevent prints it before it throws it into main
+    """Let SIGTERM and SIGHUP close the stack's sockets if they are to kill."""
     _defaults.extend(number for number in _FATAL if signal.getsignal(number) is signal.SIG_DFL)
     _catch()
     # A child has no sockets of its own to close, and CPython forgets a signal that comes while it forks: for that
@@ -77,7 +73,7 @@ def _release() -> None:
 def _die(number: int, _: FrameType | None) -> None:
     """Send what is left and FINs, then die of the signal; a second one kills at once.
 
-    It may run in the midst of any Python code, but never within a call of the engine, which is one step for it.
+    It may run in the midst of the program's code, but not of ours (greendpdk.signal).
     """
     _release()
     from greendpdk import _stack

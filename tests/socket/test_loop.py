@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 
 import gevent
+import pytest
 from run import run
 
 START = """
@@ -97,7 +98,7 @@ end = listener._sock.end
 calls = []
 def broken(bits):
     calls.append(bits)
-    raise ZeroDivisionError("a bug in the delivery")
+    greendpdk._errors.check(-5, "a bug in the delivery")
 real, type(end).post = type(end).post, lambda self, bits: broken(bits)
 client = socket.socket()
 client.setblocking(False)
@@ -139,3 +140,55 @@ def test_a_hub_that_runs_already_is_used_as_it_is():
         assert poll.poll(5000) == [(server.fileno(), select.POLLIN)]
         for s in (client, server, listener): s.close()
     """)
+
+
+class Stop(Exception):
+    """What a handler of a signal raises."""
+
+
+@pytest.mark.parametrize("error", [Stop, KeyboardInterrupt])
+@pytest.mark.parametrize("method", ["post", "_adapt", "_sleep", "refire"])
+def test_a_turn_that_a_signal_breaks_off_loses_no_event_and_tells_main(stack, monkeypatch, capfd, error, method):
+    """As where signal.signal is gevent's: the exception comes up anywhere in the poller's Python."""
+    from greendpdk import _endpoint, loop, select, socket
+    from greendpdk._watcher import LevelWatcher
+
+    owner = {"post": _endpoint.Endpoint, "refire": LevelWatcher}.get(method, loop.Poller)
+    real, broken = getattr(owner, method), []
+
+    def break_off(self, *args):
+        if not broken:
+            broken.append(method)
+            if method == "_sleep":
+                self.spinning = False
+                self._idle.stop()
+            raise error
+        return real(self, *args)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        with server:
+            gevent.sleep(0.05)
+            reader = gevent.spawn(server.recv, 5)
+            selector = gevent.spawn(lambda: select.select([server], [], []) and server.fileno())
+            level = gevent.get_hub().loop.io(client.fileno(), 2)  # always ready: fired again in each turn
+            fired = []
+            level.start(fired.append, 1)
+            gevent.sleep(0)
+            monkeypatch.setattr(owner, method, break_off)
+            client.sendall(b"hello")
+            if method == "_sleep":
+                level.stop()
+            with pytest.raises(error):
+                gevent.sleep(5)
+            assert broken
+            before = len(fired)
+            assert reader.get(timeout=1) == b"hello"
+            gevent.sleep(0.01)
+            assert method == "_sleep" or len(fired) > before
+            level.stop()
+            level.close()
+            client.sendall(b"more")
+            assert selector.get(timeout=1) == server.fileno()
+            assert server.recv(9) == b"more"
+    assert "Stop" in capfd.readouterr().err or error is KeyboardInterrupt
