@@ -1,4 +1,4 @@
-"""greendpdk [run] [options] app.py args... or -m module args...: run a program patched, unchanged.
+"""greendpdk [run] [options] app.py args..., -m module args..., -c code args... or - args...: run a program, patched.
 
 Called by cli/__init__.py; calls monkey.patch_all, runpy and _ending.py. What the user lacks (gevent, cffi, libdpdk, the
 built engine) is told in one sentence with a command, and exit status 2.
@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from greendpdk._missing import sentence
@@ -52,8 +53,9 @@ def main(words: list[str]) -> int:
     program = [options.program, *options.args] if options.program else options.args
     if program[:1] == ["--"]:
         program = program[1:]
-    if not options.module and not program:
-        _parser().error(f"give a program to run: app.py, or -m module; or a command: {', '.join(COMMANDS)}")
+    if options.module is None and options.code is None and not program:
+        _parser().error("give a program to run: app.py, -m module, -c code, or - for standard input; or a command: "
+                        f"{', '.join(COMMANDS)}")
     try:
         way = enter_namespace() if options.netns else []
         _patch(_settings(options))
@@ -66,13 +68,18 @@ def main(words: list[str]) -> int:
     if way and not options.quiet:
         _tell_the_way(way)
     _ending.prepare()
-    return _run(options.module, program)
+    if options.code is not None:
+        return _run_code([*options.code, *program])
+    if options.module is not None:
+        return _run_module([*options.module, *program])
+    return _run_file(program)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="greendpdk run",
         usage="greendpdk [run] [options] app.py [args...]\n       greendpdk [run] [options] -m module [args...]\n"
+        "       greendpdk [run] [options] -c code [args...]\n       greendpdk [run] [options] - [args...]\n"
         "       greendpdk COMMAND --help",
         description="Run a Python program, unchanged, over greendpdk's TCP/IP stack on DPDK.",
         epilog=f"commands:\n{overview()}\n\nEach setting is also an environment variable, such as GREENDPDK_ADDRESS; "
@@ -88,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, metavar, text in _SETTINGS:
         parser.add_argument(f"--{name}", metavar=metavar, help=text)
     parser.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
-    parser.add_argument("program", nargs="?", metavar="app.py", help="the program")
+    parser.add_argument("-c", dest="code", nargs=argparse.REMAINDER, help="run the code given, as python -c does")
+    parser.add_argument("program", nargs="?", metavar="app.py", help="the program; -: from standard input, to its end")
     parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments")
     return parser
 
@@ -133,19 +141,27 @@ def _patch(settings: dict[str, Any]) -> None:
     monkey.patch_all(**{name: value for name, value in settings.items() if value is not None})
 
 
-def _run(module: list[str] | None, words: list[str]) -> int:
-    """Go on as the interpreter would: sys.argv, sys.path[0], __main__."""
+# Each goes on as the interpreter would: sys.argv, sys.path[0], __main__.
+
+
+def _run_module(words: list[str]) -> int:
     import runpy
 
-    if module is not None:
-        if not module:
-            _fail("-m needs the name of a module")
-        sys.argv[:] = module
-        _set_first_path(os.getcwd())
-        if not _is_there(module[0]):
-            _fail(f"No module named {module[0]}")
-        return _ending.guarded(lambda: runpy.run_module(module[0], run_name="__main__", alter_sys=True))
+    if not words:
+        _fail("-m needs the name of a module")
+    sys.argv[:] = words
+    _set_first_path(os.getcwd())
+    if not _is_there(words[0]):
+        _fail(f"No module named {words[0]}")
+    return _ending.guarded(lambda: runpy.run_module(words[0], run_name="__main__", alter_sys=True))
+
+
+def _run_file(words: list[str]) -> int:
+    import runpy
+
     path = words[0]
+    if path == "-":
+        return _run_text(words, "<stdin>", sys.stdin.buffer.read)
     if not os.path.exists(path):
         other = "" if set(path) & {".", os.sep} else f" (and {path} is none of the commands: {', '.join(COMMANDS)})"
         _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory{other}")
@@ -153,6 +169,34 @@ def _run(module: list[str] | None, words: list[str]) -> int:
     if os.path.isfile(path):
         _set_first_path(os.path.dirname(os.path.abspath(path)))  # runpy does it for folders and zip files
     return _ending.guarded(lambda: runpy.run_path(path, run_name="__main__"))
+
+
+def _run_code(words: list[str]) -> int:
+    if not words:
+        _fail("-c needs the code")
+    code = f"{words[0]}\n"
+    if sys.version_info >= (3, 13):  # its tracebacks show the lines
+        import linecache
+
+        linecache.cache["<string>"] = len(code), None, code.splitlines(keepends=True), "<string>"
+    return _run_text(["-c", *words[1:]], "<string>", lambda: code)
+
+
+def _run_text(words: list[str], name: str, read: Callable[[], str | bytes]) -> int:
+    """Run what is in no file, as a __main__ of its own that stays: threads and atexit's functions are in it."""
+    from importlib.machinery import BuiltinImporter
+    from types import ModuleType
+
+    module = ModuleType("__main__")
+    vars(module).update(__builtins__=sys.modules["builtins"], __loader__=BuiltinImporter)
+    if sys.version_info < (3, 14):
+        module.__annotations__ = {}
+    if name == "<stdin>":
+        vars(module).update(__file__=name, __cached__=None)
+    sys.modules["__main__"] = module
+    sys.argv[:] = words
+    _set_first_path("")
+    return _ending.guarded(lambda: exec(compile(read(), name, "exec", dont_inherit=True), vars(module)))
 
 
 def _set_first_path(folder: str) -> None:

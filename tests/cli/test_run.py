@@ -182,6 +182,45 @@ def test_words_after_two_dashes_are_the_programs(start: Start) -> None:
     assert ended(program) == (0, "1\n", "")
 
 
+TOLD = """import sys, pickle, __main__
+class Mine: pass
+print(sys.argv, repr(sys.path[0]), __name__, type(pickle.loads(pickle.dumps(Mine()))) is Mine)
+print(sorted((name, repr(value)) for name, value in vars(__main__).items() if name[:2] == "__"))
+"""
+TEXTS = ["def fail():\n    raise KeyError('mine')\nfail()", "def broken(:", "raise SystemExit('a text')", "",
+         "from __future__ import annotations\nx: y = 1\nprint(__annotations__)", "print('caf\xe9')",
+         "import atexit\nclass Last:\n    def __call__(self): print(Last, TEXT)\nTEXT = 5\natexit.register(Last())"]
+
+
+@pytest.mark.parametrize("text", [TOLD, *(pytest.param(text, marks=pytest.mark.slow) for text in TEXTS)])
+@pytest.mark.parametrize("way", ["-c", "-"])
+def test_code_and_standard_input_run_as_under_the_interpreter(way: str, text: str) -> None:
+    words = ["-c", text, "one", "-x", "--poll"] if way == "-c" else ["-", "one", "-x", "--poll"]
+    found = []
+    for first in ([sys.executable], [sys.executable, "-m", "greendpdk", "--vdev=none"]):
+        done = subprocess.run([*first, *words], input=text.encode() if way == "-" else b"", env=ENVIRONMENT,
+                              capture_output=True, timeout=PATIENCE, check=False)
+        found.append((done.returncode, done.stdout, done.stderr))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("words", "text"), [
+    (["-c"], "-c needs the code"), (["-m"], "-m needs the name of a module"), ([], "-c code, or - for standard input")])
+def test_it_tells_what_is_missing(words: list[str], text: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "greendpdk", "run", "--vdev=none", *words], env=ENVIRONMENT,
+                          capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 2 and text in done.stderr
+
+
+@pytest.mark.parametrize(("words", "argv"), [
+    (["-cimport sys; print(sys.argv)", "a", "b"], ["-c", "a", "b"]), (["-mprinting", "a"], ["a"])])
+def test_code_and_module_may_be_written_to_their_letter(tmp_path: Path, words: list[str], argv: list[str]) -> None:
+    (tmp_path / "printing.py").write_text("import sys; print(sys.argv[1:])")
+    done = subprocess.run([sys.executable, "-m", "greendpdk", "--vdev=none", *words], env=ENVIRONMENT, cwd=tmp_path,
+                          capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.stdout, done.stderr) == (f"{argv}\n", "")
+
+
 SERVE = f"""
 import socket
 listener = socket.create_server(("{STACK}", 8000))
