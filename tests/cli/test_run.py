@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -196,12 +197,15 @@ TEXTS = ["def fail():\n    raise KeyError('mine')\nfail()", "def broken(:", "rai
 @pytest.mark.parametrize("way", ["-c", "-"])
 def test_code_and_standard_input_run_as_under_the_interpreter(way: str, text: str) -> None:
     words = ["-c", text, "one", "-x", "--poll"] if way == "-c" else ["-", "one", "-x", "--poll"]
-    found = []
-    for first in ([sys.executable], [sys.executable, "-m", "greendpdk", "--vdev=none"]):
-        done = subprocess.run([*first, *words], input=text.encode() if way == "-" else b"", env=ENVIRONMENT,
-                              capture_output=True, timeout=PATIENCE, check=False)
-        found.append((done.returncode, done.stdout, done.stderr))
-    assert found[0] == found[1]
+
+    def run(*first: str) -> tuple[int, str, str]:
+        done = subprocess.run([sys.executable, *first, *words], input=text if way == "-" else "", env=ENVIRONMENT,
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    with ThreadPoolExecutor(2) as pool:
+        wanted, found = pool.map(lambda first: run(*first), [(), ("-m", "greendpdk", "--vdev=none")])
+    assert found == wanted
 
 
 @pytest.mark.parametrize(("words", "text"), [

@@ -293,6 +293,7 @@ def test_memif_without_a_peer_drops_what_is_sent(net: Namespace, tmp_path: Path)
             sock.sendto(b"nobody there", ("10.0.0.2", 9))
             greendpdk.poll()
         print(greendpdk.counters()["net_memif0.tx_errors"] > 0)
+        greendpdk.stop(0)  # what waits for ARP would be waited for
     """) == "True"
 
 

@@ -256,8 +256,9 @@ def test_address_and_route_come_from_radvd(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_link_without_a_router_is_named(net: Namespace) -> None:
     with Namespace() as quiet:
-        done = run(quiet, "greendpdk.start()", check=False, vdev="net_tap0,iface=gd0", address="auto")
-    assert "no router advertised itself" in done.stderr
+        program = "import greendpdk._ports as ports\nports.ROUTER_SECONDS = 0.6\ngreendpdk.start()"
+        done = run(quiet, program, check=False, vdev="net_tap0,iface=gd0", address="auto")
+    assert "on net_tap0 no router advertised itself" in done.stderr
 
 
 @pytest.mark.parametrize("address", ["fd00::2/64", "auto"])

@@ -83,6 +83,7 @@ def test_pcap_records_what_is_sent(net: Namespace, tmp_path: Path) -> None:
     stack = Side(net, "stack", "198.18.4.1", vdev=f"net_pcap0,tx_pcap={file}", address="198.18.4.1/24")
     asking = stack.socket(socket.SOCK_DGRAM)
     asking.sendto(b"anybody?", ("198.18.4.2", 9))
+    stack.call("greendpdk", "stop", 0)  # what waits for ARP would be waited for
     assert stack.close() == 0
     question = socket.inet_aton("198.18.4.2")  # the last four bytes of an ARP request
     assert b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01" in file.read_bytes()

@@ -8,12 +8,15 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import workers
 from netns import Namespace
 from peer import ROOT, Side
+
+from greendpdk import _stack
 
 pytestmark = pytest.mark.needs("tap")
 TEN_MEGABYTES = 10_000_000
@@ -175,11 +178,20 @@ def test_processes_of_multiprocessing_leave_the_port_to_their_parent(tmp_path: P
                        env=os.environ | {"PYTHONPATH": str(ROOT)})
         assert (done.returncode, done.stderr) == (0, "")
 
+# The default is too long for a test.
+SHORT_END = """
+import time
+from greendpdk import _stack
+assert _stack.stop.__defaults__ == (_stack.FLUSH_SECONDS,)
+_stack.stop.__defaults__ = (1.0,)
+print(time.time())
+"""
+
 
 def test_end_is_bounded_when_the_peer_does_not_read(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SEND_AND_END.format(send="sock.settimeout(1)\ntry: sock.sendall(data)\n"
-                                               "except TimeoutError: pass", end=""))
+    script.write_text(SEND_AND_END.format(send="sock.settimeout(0.3)\ntry: sock.sendall(data)\n"
+                                               "except TimeoutError: pass", end=SHORT_END))
     with Namespace() as net:
         kernel = Side(net, "kernel", "0.0.0.0")
         listener = kernel.listen()
@@ -187,6 +199,7 @@ def test_end_is_bounded_when_the_peer_does_not_read(tmp_path: Path) -> None:
                    str(3 * TEN_MEGABYTES)]
         done = net.run(command, check=False, cwd=ROOT, timeout=30)
         assert done.returncode == 0, done.stderr
+        assert 1.0 < time.time() - float(done.stdout.split()[-1]) < _stack.FLUSH_SECONDS
         kernel.close()
 
 

@@ -110,7 +110,7 @@ OWN = """
 def test_what_a_handler_raises_comes_out_of_main_and_all_others_go_on(handler: str, error: str) -> None:
     done = run(TRAFFIC + handler + f"""
     check()
-    for _ in range(6):
+    for _ in range(5):
         for call in CALLS:
             break_into(call, {error})
             check()
