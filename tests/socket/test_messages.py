@@ -333,3 +333,45 @@ def test_a_control_message_that_is_none_is_a_type_error_on_unix_sockets_too(net)
     one, other = net.socket.socketpair()
     with one, other, pytest.raises(TypeError):
         one.sendmsg([b"x"], [(0, 0)])
+
+
+# -- parts of a stream -------------------------------------------------------------------------------
+
+
+def test_peeked_parts_end_where_the_last_one_does(pair: tuple[Any, Any]) -> None:
+    client, server = pair
+    client.sendall(b"abcdefgh")
+    for flags, expected in ((2, b"abcde"), (2, b"abcde"), (0, b"abcde"), (2, b"fgh"), (0, b"fgh")):  # MSG_PEEK
+        parts = [bytearray(2), bytearray(0), bytearray(3)]
+        assert server.recvmsg_into(parts, 0, flags)[0] == len(expected)
+        assert b"".join(parts)[: len(expected)] == expected
+
+
+def test_first_part_may_be_empty(pair: tuple[Any, Any]) -> None:
+    client, server = pair
+    server.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        server.recvmsg_into([bytearray(0), bytearray(5)])
+    server.settimeout(5)
+    client.sendall(b"abc")
+    for flags in (2, 0):
+        part = bytearray(5)
+        assert server.recvmsg_into([bytearray(0), part], 0, flags)[0] == 3
+        assert part[:3] == b"abc"
+    client.shutdown(1)
+    assert server.recvmsg_into([bytearray(0), bytearray(5)])[0] == 0
+
+
+def test_urgent_byte_that_finds_no_room_is_gone_and_told_of(pair: tuple[Any, Any], net: SimpleNamespace) -> None:
+    client, server = pair
+    client.send(b"!", 1)  # MSG_OOB
+    net.select.select([], [], [server], 5)
+    assert server.recvmsg(0, 0, 1 | 2)[::2] == (b"", 1 | 0x20)  # MSG_PEEK; MSG_TRUNC
+    assert server.recvmsg(0, 0, 1)[::2] == (b"", 1 | 0x20)
+    with pytest.raises(OSError) as caught:
+        server.recvmsg(1, 0, 1)
+    assert caught.value.errno == errno.EINVAL
+    client.send(b"?", 1)
+    net.select.select([], [], [server], 5)
+    assert server.recvmsg_into([bytearray(0), part := bytearray(1)], 0, 1)[0] == 1
+    assert part == b"?"

@@ -19,10 +19,10 @@ static bool is_stream(const struct gd_sock *sock)
     return sock->type == SOCK_STREAM;
 }
 
-/* Bytes that stay in the buffer, for the second part and the others. */
-static int64_t peek_more(const struct gd_tcb *tcb, const struct gd_message *message, uint32_t at)
+/* Bytes that stay in the buffer, for this part and those after it. */
+static int64_t peek_more(const struct gd_tcb *tcb, const struct gd_message *message, uint32_t i, uint32_t at)
 {
-    for (uint32_t i = 1; i < message->nparts && at < tcb->rcv.len; i++) {
+    for (; i < message->nparts && at < tcb->rcv.len; i++) {
         uint32_t left = tcb->rcv.len - at;
         uint32_t count = message->parts[i].len < left ? (uint32_t)message->parts[i].len : left;
 
@@ -37,14 +37,19 @@ static int64_t receive_stream(struct gd_sock *sock, struct gd_message *message, 
     static char nowhere[1];
     struct gd_iovec none = {nowhere, 0};
     const struct gd_iovec *parts = message->nparts > 0 ? message->parts : &none;
-    int64_t done = gd_tcp_recv(sock, parts[0].base, parts[0].len, flags);
+    uint32_t first = 0;
+    int64_t done;
+
+    while (first + 1 < message->nparts && parts[first].len == 0) /* else nothing is waited for, and an urgent byte lost */
+        first++;
+    done = gd_tcp_recv(sock, parts[first].base, parts[first].len, flags);
 
     /* Near urgent data one part is read at a time: who reads stops before it, and after it. */
-    if (done < 0 || (size_t)done < parts[0].len || flags & MSG_OOB || gd_tcb(sock)->urgent_in != GD_URGENT_NONE)
+    if (done < 0 || (size_t)done < parts[first].len || flags & MSG_OOB || gd_tcb(sock)->urgent_in != GD_URGENT_NONE)
         return done;
     if (flags & MSG_PEEK)
-        return peek_more(gd_tcb(sock), message, (uint32_t)done);
-    for (uint32_t i = 1; i < message->nparts && gd_tcb(sock)->rcv.len > 0; i++) {
+        return peek_more(gd_tcb(sock), message, first + 1, (uint32_t)done);
+    for (uint32_t i = first + 1; i < message->nparts && gd_tcb(sock)->rcv.len > 0; i++) {
         int64_t rc = gd_tcp_recv(sock, parts[i].base, parts[i].len, flags);
 
         if (rc < 0)
@@ -59,6 +64,7 @@ static int64_t receive_stream(struct gd_sock *sock, struct gd_message *message, 
 int64_t gd_sock_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags)
 {
     struct gd_control control = {message->control, message->control_len, 0, &message->flags};
+    bool urgent;
     int64_t rc;
 
     message->flags = message->named = 0;
@@ -72,9 +78,10 @@ int64_t gd_sock_recvmsg(struct gd_sock *sock, struct gd_message *message, int fl
             message->control_len = 0;
         return rc;
     }
+    urgent = flags & MSG_OOB && gd_tcb(sock)->urgent_in == GD_URGENT_HERE;
     rc = receive_stream(sock, message, flags);
-    if (rc > 0 && flags & MSG_OOB)
-        message->flags = MSG_OOB;
+    if (rc >= 0 && urgent) /* also where there was no room for it, and it is gone, as on Linux */
+        message->flags = rc > 0 ? MSG_OOB : MSG_OOB | MSG_TRUNC;
     if (rc > 0)
         gd_control_put_stamp(&control, sock, gd_tcb(sock)->tally.text_at, message->epoch_ns);
     message->control_len = control.used;
