@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from greendpdk._blocking import BlockingSocket
     from greendpdk._endpoint import Endpoint
 
+_copies: list[Pump] = []  # in a forked child: the parent's
 _CHUNK = 64 * 1024
 _DRAIN_SECONDS = 10.0  # that a shutdown waits for what a child has written; a peer that reads takes it in less
 _LOOK_SECONDS = 0.001  # between two looks whether it is gone
@@ -88,6 +89,7 @@ class Pump:
 
     def leave(self) -> None:
         """End in a forked child, where it is a copy: it would take the parent's bytes."""
+        _copies.append(self)  # one that executes a program has no turn to close it, and collecting it would warn
         self._left = self._stack._sock._closed = True  # its reference is not the child's
         for greenlet in (self._reader, self._writer):
             if greenlet is not None:
@@ -96,6 +98,8 @@ class Pump:
     def _close(self) -> None:
         if self._left:
             self._pair.close()
+            if self in _copies:
+                _copies.remove(self)
             return
         self._end.pumps.remove(self)
         if self._reader is not None:

@@ -1,7 +1,9 @@
 """Processes and native threads beside the stack: pools, pty, posix_spawn, who may use a stack socket where."""
 from __future__ import annotations
 
-from forked import script
+import textwrap
+
+from forked import START, script
 from run import run
 
 
@@ -90,3 +92,123 @@ def test_what_is_closed_at_the_interpreters_end_is_closed_in_silence():
         ends = multiprocessing.Pipe()
     """)
     assert not done.stderr
+
+
+def test_a_native_thread_has_the_kernels_sockets():
+    """Made, used and closed there: by socketpair, and where the loopback is the kernel's, TCP and UDP too."""
+    run("""
+        from greendpdk import monkey
+        monkey.patch_all()
+        import gevent, select, socket
+        def serve(listener):
+            server, _ = listener.accept()
+            with server:
+                server.sendall(server.recv(10).upper())
+        def use(address):
+            a, b = socket.socketpair()
+            with a, b:
+                a.sendall(b"x")
+                assert select.select([b], [], [], 5)[0] == [b] and b.recv(2) == b"x"
+                b.settimeout(0.001)
+                try:
+                    b.recv(1)
+                except TimeoutError:
+                    pass
+            with socket.create_connection(address, timeout=5) as client:
+                client.sendall(b"abc")
+                assert client.recv(10) == b"ABC" and client.getpeername() == address
+            with socket.create_server(("127.0.0.1", 0)) as here, socket.socket() as client:
+                client.connect(here.getsockname())
+                server, _ = here.accept()
+                with server:
+                    server.sendall(b"hi")
+                    assert client.recv(5) == b"hi"
+            make = socket.socket
+            with make(type=socket.SOCK_DGRAM) as one, make(type=socket.SOCK_DGRAM) as two:
+                one.bind(("127.0.0.1", 0))
+                two.sendto(b"datagram", one.getsockname())
+                assert one.recvfrom(10)[0] == b"datagram"
+            return "done"
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serving = gevent.spawn(serve, listener)
+            assert gevent.get_hub().threadpool.apply(use, (listener.getsockname(),)) == "done"
+            serving.join()
+    """)
+
+
+CHILDREN = """
+import subprocess
+def rest(sock):
+    with sock:
+        return b"".join(iter(lambda: sock.recv(1000), b""))
+def program(code, *words):
+    return [sys.executable, "-c", code, *words]
+"""
+
+
+def children(code: str) -> None:
+    """With warnings as errors: a child that is about to execute a program has nothing to complain of."""
+    done = run(START + CHILDREN + textwrap.dedent(code) + "\nlistener.close()\n", PYTHONWARNINGS="error")
+    assert not done.stderr, done.stderr
+
+
+def test_three_connections_are_a_childs_stdin_stdout_and_stderr():
+    children("""
+        ends = [pair() for _ in range(3)]
+        code = "import sys; print(sys.stdin.read().upper(), end=''); print('oops', file=sys.stderr, end='')"
+        child = subprocess.Popen(program(code), stdin=ends[0][1], stdout=ends[1][1].fileno(), stderr=ends[2][1])
+        for _, server in ends:
+            server.close()
+        asking, out, err = (client for client, _ in ends)
+        asking.sendall(b"question")
+        asking.shutdown(socket.SHUT_WR)
+        assert (rest(out), rest(err), child.wait()) == (b"QUESTION", b"oops", 0)
+        asking.close()
+    """)
+
+
+def test_one_of_a_childs_ends_is_a_connection_and_the_other_a_pipe():
+    children("""
+        client, server = pair()
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=server)
+        server.close()
+        assert child.communicate(b"by cat") == (None, None) and rest(client) == b"by cat"
+        client, server = pair()
+        child = subprocess.Popen(["cat"], stdin=server, stdout=subprocess.PIPE)
+        server.close()
+        client.sendall(b"to cat")
+        client.close()
+        assert child.communicate() == (b"to cat", None)
+        client, server = pair()
+        try:
+            subprocess.run(["cat"], stdin=server, timeout=0.02)
+        except subprocess.TimeoutExpired:
+            pass
+        client.sendall(b"the child is gone")
+        assert server.recv(100) == b"the child is gone"
+        client.close(); server.close()
+    """)
+
+
+def test_a_number_that_is_passed_on_leaves_the_connection_to_the_parent():
+    children("""
+        client, server = pair()
+        fd = server.fileno()
+        child = subprocess.Popen(program("import os, sys; os.fstat(int(sys.argv[1])); sys.stdin.read()", str(fd)),
+                                 pass_fds=[fd], stdin=subprocess.PIPE)
+        client.sendall(b"still here")
+        assert server.recv(100) == b"still here"
+        server.close()
+        assert client.recv(1) == b""  # though the child has its copy
+        client.close()
+        child.communicate()
+        assert child.returncode == 0
+        client, server = pair()
+        fd = greendpdk.kernel_fd(server)
+        code = "import os, sys; fd = int(sys.argv[1]); os.write(fd, os.read(fd, 100).upper())"
+        child = subprocess.Popen(program(code, str(fd)), pass_fds=[fd])
+        os.close(fd)
+        server.close()
+        client.sendall(b"passed")
+        assert rest(client) == b"PASSED" and child.wait() == 0
+    """)
