@@ -191,3 +191,18 @@ def test_corked_datagram_leaves_a_shut_socket_all_the_same(udp):
     assert a.send(b"two") == 3
     assert outcome(a.send, b"x") == errno.EPIPE
     assert b.recv(100) == b"one two"
+
+
+def test_parts_of_a_datagram_come_to_what_ipv6_carries(net):
+    """MSG_MORE: 65,527 bytes, 20 more than IPv4's."""
+    make = net.socket.socket
+    with make(net.socket.AF_INET6, net.socket.SOCK_DGRAM) as a, make(net.socket.AF_INET6, net.socket.SOCK_DGRAM) as b:
+        b.bind(("::1", 0))
+        a.connect(b.getsockname())
+        a.send(bytes(40_000), 0x8000)
+        assert a.send(bytes(25_527)) == 25_527
+        assert len(b.recv(70_000)) == 65_527
+        a.send(bytes(40_000), 0x8000)
+        with pytest.raises(OSError) as caught:
+            a.send(bytes(25_528))
+        assert caught.value.errno == errno.EMSGSIZE

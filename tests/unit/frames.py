@@ -65,6 +65,13 @@ def ip4(payload: bytes, proto: int = UDP, src: str = PEER, dst: str = US, **fiel
     return header[:10] + struct.pack("!H", value) + header[12:] + payload
 
 
+def tcp(flags: int, sport: int, dport: int, src: str, dst: str, seq: int = 1, ack: int = 0) -> bytes:
+    """An IP packet with a segment without text."""
+    header = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 0x50, flags, 1000, 0, 0)
+    pseudo = four(src) + four(dst) + struct.pack("!HH", TCP, len(header))
+    return ip4(header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:], TCP, src, dst)
+
+
 def udp(data: bytes, sport: int = 5000, dport: int = 7, src: str = PEER, dst: str = US, **fields: Any) -> bytes:
     """A UDP datagram with its checksum; fields: length, checksum."""
     length = fields.get("length", 8 + len(data))

@@ -1,6 +1,7 @@
 """A capture holds every frame once, in order, with its direction, and says why one was dropped."""
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -154,3 +155,23 @@ def test_one_capture_at_a_time_and_a_new_one_after_it(wire: Wire) -> None:
 def test_a_wrong_filter_says_what_is_wrong() -> None:
     with pytest.raises(FilterError, match="syntax error"):
         Filter("tcp porto")
+
+
+def test_frames_that_one_frame_let_go_stand_behind_it_in_order() -> None:
+    """Three datagrams have waited for one ARP reply."""
+    with Wire() as wire:
+        capture = capture_of(wire.a)
+        sock, far = wire.a.socket(socket.SOCK_DGRAM), wire.b.socket(socket.SOCK_DGRAM)
+        far.bind((wire.b.address, 9))
+        for size in (1, 30, 2):
+            sock.sendto(bytes(size), (wire.b.address, 9))
+        wire.advance(MS)
+        seen = [(block.direction, block.frame[12:14], len(block.frame)) for block in blocks(capture.read())]
+        assert seen == [(OUT, b"\x08\x06", 42), (IN, b"\x08\x06", 42)] + [
+            (OUT, b"\x08\x00", 42 + size) for size in (1, 30, 2)
+        ]
+        for size in (3, 4):
+            sock.sendto(bytes(size), (wire.b.address, 9))
+            wire.a.poll()  # and nothing comes in
+            assert [len(block.frame) for block in blocks(capture.read())] == [42 + size]
+        capture.stop()

@@ -42,3 +42,12 @@ def test_info_does_not_lead_away_from_the_device(host6: Host6) -> None:
     assert sock.lib.gd_sock_setsockopt(sock.c, 1, 25, b"test0", 5) == 0
     assert send(sock, info, PEER6) == -errno.EINVAL
     assert send(sock, info[:-4] + struct.pack("i", host6.index), PEER6) == 1
+
+
+def test_datagram_leaves_from_the_address_of_link_scope_that_is_named(host6: Host6) -> None:
+    sock = Socket(host6, domain=AF_INET6)
+    own = mapped("fe80::ff:fe00:1")
+    assert send(sock, header(36, PKTINFO6) + own + struct.pack("i", host6.index), PEER6) == 1
+    assert [packet.src for packet in host6.sent6()] == ["fe80::ff:fe00:1"]
+    assert send(sock, header(36, PKTINFO6) + own + struct.pack("i", 0), PEER6) == -errno.EINVAL
+    assert send(sock, header(36, PKTINFO6) + mapped("fe80::9") + struct.pack("i", host6.index)) == -errno.EINVAL

@@ -193,3 +193,12 @@ def test_route_of_the_old_one_is_not_one_of_the_next(host: Gone) -> None:
     host.replace()
     assert sock.send(b"x") == -errno.ENETUNREACH
     assert host.silent()
+
+
+def test_memberships_of_it_take_no_room(host: Gone) -> None:
+    sock, groups = Socket(host), [f"239.1.2.{number}" for number in range(20)]
+    for _ in range(2):
+        for group in groups:
+            assert setraw(sock, IP, JOIN, mreqn(group, "0.0.0.0", host.index)) == 0
+        assert setraw(sock, IP, JOIN, mreqn("239.9.9.9", "0.0.0.0", host.index)) == -errno.ENOBUFS
+        host.replace()

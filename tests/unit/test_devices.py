@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from frames import FAR, OTHER, PEER, US, Host, Socket, arp, ether, ip4, mapped, parse_ip, pipe, udp
+from frames import FAR, OTHER, PEER, US, Host, Socket, arp, ether, ip4, mapped, parse_ip, pipe, tcp, udp
 
 SOL, DEVICE, INDEX, SCOPE_BASE = 1, 25, 62, 1 << 30
 OUR_OTHER_MAC, THEIRS = bytes.fromhex("020000000011"), bytes.fromhex("020000000012")
@@ -141,15 +141,6 @@ def test_socket_of_the_device_goes_before_one_of_none(second: Second) -> None:
     assert bound.recvfrom() == (b"x", PEER, 5000)
 
 
-def tcp(flags: int, sport: int, dport: int, src: str, dst: str, seq: int = 1, ack: int = 0) -> bytes:
-    """A segment without text."""
-    from frames import TCP, checksum, four
-
-    header = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 0x50, flags, 1000, 0, 0)
-    pseudo = four(src) + four(dst) + struct.pack("!HH", TCP, len(header))
-    return ip4(header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:], TCP, src, dst)
-
-
 def test_listener_accepts_by_its_device_only_and_answers_there(second: Second) -> None:
     host, listener = second.host, Socket(second.host, 1)
     assert to_device(listener, b"test1") == 0
@@ -266,3 +257,12 @@ def test_who_has_no_address_is_heard_when_he_asks_everybody(second: Second) -> N
         frame = ether(ip4(udp(b"ask", 68, 67, "0.0.0.0", to), src="0.0.0.0", dst=to), to=b"\xff" * 6)
         host.inject(frame)
         assert server.recvfrom() == ((b"ask", "0.0.0.0", 68) if heard else -errno.EAGAIN)
+
+
+def test_other_device_than_the_bound_one_is_no_interface_to_send_by(second: Second) -> None:
+    """IP_UNICAST_IF, as Linux has it."""
+    sock = Socket(second.host)
+    assert to_device(sock, b"test0") == 0
+    for index, result in ((second.index, -errno.EINVAL), (second.host.index, 0), (0, 0)):
+        value = struct.pack("!I", index)
+        assert sock.lib.gd_sock_setsockopt(sock.c, 0, 50, value, len(value)) == result

@@ -362,3 +362,16 @@ def test_ports_are_drawn_at_random(host: Host) -> None:
     ports = [sock.name()[1] for sock in socks]
     assert len(set(ports)) == 30 and all(32768 <= port < 61000 for port in ports)
     assert len({b - a for a, b in zip(ports, ports[1:], strict=False)}) == 29 and max(ports) - min(ports) > 14000
+
+
+def test_parts_that_find_no_memory_to_be_joined_are_gone(host: Host) -> None:
+    host.learn()
+    sock, heap = Socket(host), host.lib.gd_allocations
+    assert sock.sendto(b"one", PEER, 9, 0x8000) == 3  # MSG_MORE
+    heap.seen, heap.failed, heap.fail_from, heap.fail_to = 0, 0, 1, 2
+    assert sock.sendto(b"two", PEER, 9) == -errno.ENOBUFS
+    heap.fail_from = heap.fail_to = 0
+    assert heap.failed == 1 and host.lib.gd_stack_buffer_bytes(host.stack) == 0
+    assert sock.sendto(b"three", PEER, 9) == 5
+    host.poll()
+    assert [packet.payload[8:] for packet in host.ips()] == [b"three"]

@@ -9,7 +9,8 @@ import struct
 from typing import Any
 
 import pytest
-from frames import OTHER, PEER, US, Host, Socket, ether, four, icmp, ip4
+from frames import OTHER, PEER, US, Host, Socket, ether, four, icmp, ip4, mapped, tcp
+from frames6 import AF_INET6, PEER6, Host6, ether6, icmp6, ip6
 
 RECVERR, RECVTTL, STAMPNS = 11, 12, 35
 ERRQUEUE, CTRUNC, TRUNC = 0x2000, 8, 0x20
@@ -183,3 +184,101 @@ def test_connection_that_asks_is_told_at_once(host: Host) -> None:
     assert (control, flags, address, port) == (entry(errno.EHOSTUNREACH, HOST), ERRQUEUE, PEER, 80)
     assert struct.unpack("!HH", data[:4])[1] == 80
     assert recvmsg(sock) == -errno.EAGAIN
+
+
+def kept(sock: Socket) -> int:
+    """Take all that is queued; return how many."""
+    count = 0
+    while recvmsg(sock) != -errno.EAGAIN:
+        count += 1
+    return count
+
+
+def test_entry_that_does_not_fit_as_a_whole_is_not_queued(host: Host, sock: Socket) -> None:
+    about = quote(host)
+    assert sock.sendto(bytes(1200), PEER, 9) == 1200
+    host.poll()
+    long = quote(host)[:600]
+    assert sock.setsockopt(1, 8, 1) == 0
+    for _ in range(200):
+        error(host, about)
+    short = kept(sock)
+    for _ in range(short - 1):
+        error(host, about)
+    host.moved()
+    error(host, long)
+    assert host.dropped() == {"sock_drop_errors": 1}
+    error(host, about)
+    assert kept(sock) == short
+
+
+def test_entry_whose_quote_finds_no_memory_leaves_none_behind(native: Any) -> None:
+    host = Host(native, mtu=9000)
+    host.learn()
+    sock, heap = Socket(host), native.lib.gd_allocations
+    assert sock.setsockopt(0, RECVERR, 1) == 0
+    assert sock.sendto(bytes(8000), PEER, 9) == 8000
+    host.poll()
+    about = quote(host)
+    host.moved()
+    heap.seen, heap.failed, heap.fail_from, heap.fail_to = 0, 0, 3, 4  # 1 is the wire's, 2 the head's, 3 the quote's
+    error(host, about)
+    heap.fail_from = heap.fail_to = 0
+    assert heap.failed == 1 and heap.seen == 3 and host.dropped() == {"sock_drop_errors": 1}
+    assert host.lib.gd_stack_buffer_bytes(host.stack) == 0
+    error(host, about)
+    assert recvmsg(sock, size=9000)[0] == bytes(8000)
+    host.close()
+
+
+def test_error_of_ipv6_names_who_said_so(host6: Host6) -> None:
+    sock = Socket(host6, domain=AF_INET6)
+    assert sock.setsockopt(41, 25, 1) == 0
+    assert sock.sendto(b"hello", PEER6, 9) == 5
+    host6.poll()
+    sent = host6.take()[-1][14:]
+    host6.inject(ether6(ip6(icmp6(1, 4, data=sent), 58)))
+    ffi = sock.ffi
+    data, control = ffi.new("char[100]"), ffi.new("char[200]")
+    part = ffi.new("struct gd_iovec *", {"base": data, "len": 100})
+    message = ffi.new("struct gd_message *", {"parts": part, "nparts": 1, "control": control, "control_len": 200})
+    assert sock.lib.gd_sock_recvmsg(sock.c, message, ERRQUEUE) == 5
+    body = struct.pack("=IBBBBII", errno.ECONNREFUSED, 3, 1, 4, 0, 0, 0)
+    body += struct.pack("=HHI16sI", AF_INET6, 0, 0, mapped(PEER6), 0)
+    whole = struct.pack("@Nii", 16 + len(body), 41, 25) + body
+    assert ffi.buffer(control, message.control_len)[: len(whole)] == whole
+    assert message.control_len - len(whole) in range(8)
+
+
+def test_other_options_and_asking_again_leave_the_queue(host: Host, sock: Socket) -> None:
+    error(host, quote(host))
+    for option, value in ((RECVTTL, 1), (RECVTTL, 0), (RECVERR, 1)):
+        assert sock.setsockopt(0, option, value) == 0
+    assert recvmsg(sock)[0] == b"hello"
+
+
+def test_silence_of_a_neighbour_is_told_as_our_own_interfaces(host: Host) -> None:
+    sock = Socket(host)
+    assert sock.setsockopt(0, RECVERR, 1) == sock.setsockopt(0, 8, 1) == 0  # IP_PKTINFO
+    assert sock.sendto(b"x", OTHER, 9) == 1
+    host.advance(4_000_000_000)
+    info = struct.pack("@Nii", 28, 0, 8) + struct.pack("=i4s4s4x", (1 << 30) + host.index, four(US), four(US))
+    assert recvmsg(sock)[1] == info + entry(errno.EHOSTUNREACH, HOST, offender=US)
+
+
+def test_attempt_that_its_user_has_closed_queues_nothing(host: Host) -> None:
+    """In SYN-RECEIVED, where an error still ends it."""
+    host.learn()
+    sock = Socket(host, 1)
+    assert sock.setsockopt(0, RECVERR, 1) == 0
+    assert sock.connect(PEER, 80) == -errno.EINPROGRESS
+    host.poll()
+    own = struct.unpack("!H", quote(host)[20:22])[0]
+    (answer,) = host.answer(ether(tcp(2, 80, own, PEER, US)))
+    sock.close()
+    host.poll()
+    error(host, answer[14:], HOST)
+    assert host.lib.gd_stack_buffer_bytes(host.stack) == 0
+    host.take()
+    (reset,) = host.answer(ether(tcp(16, 80, own, PEER, US, 2, 1)))
+    assert reset[14 + 20 + 13] & 4  # nobody is there any more

@@ -331,3 +331,33 @@ def test_a_frame_longer_than_the_mtu_is_counted_as_lost(shaped: Shaped) -> None:
     shaped.advance(MS)
     after = shaped_counts(shaped, 0)
     assert count(a) == 0 and (after["frames"], after["lost"]) == (before["frames"] + 1, before["lost"] + 1)
+
+
+def test_frame_of_the_mtu_passes_both_ways(shaped: Shaped) -> None:
+    a, b = shaped.datagrams()
+    a.sendto(bytes(1472), ("10.0.0.2", 9))
+    b.sendto(bytes(1472), ("10.0.0.1", 9))
+    shaped.advance(MS)
+    assert (count(a), count(b)) == (1, 1)
+
+
+def icmp6_frame(kind: int, hop_by_hop: bool = False) -> bytes:
+    body = bytes([kind]) + bytes(23)
+    if hop_by_hop:
+        body = bytes([58, 0, 5, 2, 0, 0, 1, 0]) + body
+    head = bytes([0x60, 0, 0, 0, 0, len(body), 0 if hop_by_hop else 58, 255]) + bytes(15) + b"\1" + bytes(15) + b"\2"
+    return bytes(5) + b"\2" + bytes(5) + b"\4" + b"\x86\xdd" + head + body
+
+
+def test_what_keeps_a_link_up_is_no_packet_to_a_shaper(shaped: Shaped) -> None:
+    """Neighbour discovery (133 to 137) and MLD (130 to 132, 143), also behind a hop-by-hop header; else all is."""
+    for kind in (1, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 142, 143, 144):
+        for hop_by_hop in (False, True):
+            frame, before = icmp6_frame(kind, hop_by_hop), shaped_counts(shaped, 0)["frames"]
+            assert lib.gd_pipe_inject(shaped.ends[1], frame, len(frame), shaped.clock.now) == 0
+            shaped.advance(MS)
+            assert shaped_counts(shaped, 0)["frames"] - before == (not (130 <= kind <= 137 or kind == 143))
+    frame, before = icmp6_frame(135)[:62], shaped_counts(shaped, 0)["frames"]  # too short to tell
+    assert lib.gd_pipe_inject(shaped.ends[1], frame, len(frame), shaped.clock.now) == 0
+    shaped.advance(MS)
+    assert shaped_counts(shaped, 0)["frames"] == before + 1

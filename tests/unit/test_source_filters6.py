@@ -15,6 +15,7 @@ from test_source_filters import (
     IS_EX,
     SIX,
     TO_EX,
+    TO_IN,
     A,
     Record,
     filter_any,
@@ -84,3 +85,14 @@ def test_source_of_the_link_is_one_like_others(host6: Host6) -> None:
         packet = ip6(udp6(b"x", src=src, dst=GROUP6), src=src, dst=GROUP6)
         host6.inject(ether6(packet, to=b"\x33\x33" + mapped(GROUP6)[12:]))
         assert got(wants, leaves_out) == heard
+
+
+def test_changes_too_many_to_be_told_one_by_one_are_told_by_the_list(host6: Host6) -> None:
+    sock = listening(host6, "::", AF_INET6)
+    lists = [[f"{SIX}{number}:{at:x}" for at in range(64)] for number in range(3)]
+    assert setraw(sock, IP6, M_ADD, source6(lists[0][0])) == 0
+    for each in lists[:2]:
+        assert setraw(sock, IP6, M_MSFILTER, filter_any(INCLUDE, *each, group=GROUP6)) == 0
+    assert {kind for kind, *_ in records(host6)} == {ALLOW, BLOCKED}
+    assert setraw(sock, IP6, M_MSFILTER, filter_any(INCLUDE, *lists[2], group=GROUP6)) == 0
+    assert records(host6) == [(TO_IN, GROUP6, frozenset(lists[2]))]

@@ -61,8 +61,6 @@ static bool write_entry(struct gd_sock *sock, const struct entry *entry, const v
 
 static void add(struct gd_sock *sock, const struct entry *entry, const void *quote)
 {
-    if (sock->orphan)
-        return;
     if (write_entry(sock, entry, quote))
         gd_sock_wake(sock, GD_ERR);
     else
