@@ -61,17 +61,21 @@ class Recorder:
             self._bytes -= len(self._blocks.popleft())
 
     def save(self, path: Path) -> str:
-        """Write the file, and return what it holds as lines that begin with its path; "": there is nothing."""
+        """Write the file, and return what it holds as lines that begin with where; "": there is nothing."""
         self._drain()
         if not self._blocks or self._stack.dead:
             return ""
         names = {index - 1: name for index, name in self._interfaces()}
         self._capture.interfaces.update(self._interfaces())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self._capture.header() + b"".join(self._blocks))
+        kept = f"in {path} (wireshark, tshark -r)"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._capture.header() + b"".join(self._blocks))
+        except OSError as error:
+            kept = f"could not be kept: {error}"
         shown = list(_readable.lines(list(self._blocks)[-_LINES:], names))
         missing = self._capture.counts()[1] - self._missing
-        head = [f"{len(self._blocks)} frames in {path} (wireshark, tshark -r)"]
+        head = [f"{len(self._blocks)} frames {kept}"]
         head += [f"the last {_LINES} of them:"] if len(self._blocks) > _LINES else []
         head += [f"{missing} frames more came too fast to be kept"] if missing else []
         return "\n".join(head + shown)

@@ -275,6 +275,10 @@ def test_a_failure_shows_its_network_and_packets(pytester: pytest.Pytester) -> N
 
 def test_captures_go_where_they_are_told_or_nowhere(pytester: pytest.Pytester) -> None:
     run(pytester, FAILING, "--dpdk-capture-dir=kept").assert_outcomes(failed=1, passed=1)
+    (pytester.path / "file").touch()
+    result = run(pytester, FAILING, "--dpdk-capture-dir=file")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["*could not be kept: *File exists*"])
     assert [file.name for file in (pytester.path / "kept").iterdir()] == ["test_user.py_test_fails.pcapng"]
     result = run(pytester, FAILING, "--dpdk-capture=off")
     assert "- packets -" not in result.stdout.str() and "- network -" in result.stdout.str()
