@@ -4,7 +4,7 @@ Called by applications (as the names of fcntl after monkey.patch_all()); calls t
 that was there before for everything else: other fds, other requests (which the stand-in fd answers).
 
     ioctl   SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD, SIOCATMARK
-    fcntl   F_GETFL, F_SETFL: O_NONBLOCK, which the stand-in fd always has
+    fcntl   F_GETFL, F_SETFL: O_NONBLOCK, which the stand-in fd always has; F_DUPFD, F_DUPFD_CLOEXEC
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 from gevent.monkey import get_original
 from gevent.select import get_fileno
 
-from greendpdk import _fds
+from greendpdk import _fdio, _fds
 from greendpdk._endpoint import get_ident, wrong_thread
 from greendpdk._errors import check
 from greendpdk._native import lib
 
 __all__ = ["fcntl", "ioctl"]
 REQUESTS = (0x541B, 0x5411, 0x894B, 0x8905)  # <linux/sockios.h>
-F_GETFL, F_SETFL = 3, 4  # <fcntl.h>
+F_DUPFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC = 0, 3, 4, 1030  # <fcntl.h>
 _INT = struct.Struct("i")
 _ioctl, _fcntl = get_original("fcntl", ["ioctl", "fcntl"])  # now: at the interpreter's end nothing can be imported
 
@@ -50,7 +50,9 @@ def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True) -> Any:
 
 def fcntl(fd: Any, cmd: int, arg: Any = 0) -> Any:
     """Do as fcntl.fcntl; of a socket of the stack show, and keep, O_NONBLOCK as settimeout() sets it."""
-    end = _fds.endpoint(get_fileno(fd)) if cmd in (F_GETFL, F_SETFL) else None
+    end = _fds.endpoint(get_fileno(fd)) if cmd in (F_DUPFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC) else None
+    if end is not None and cmd in (F_DUPFD, F_DUPFD_CLOEXEC):
+        return _fdio.copy(end, _fcntl(fd, cmd, arg))
     if end is None or end.c is None:
         return _fcntl(fd, cmd, arg)
     if cmd == F_SETFL:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent.socket as _gevent
 
-from greendpdk import _fds, _handover, _interfaces
+from greendpdk import _fdio, _fds, _handover, _interfaces
 from greendpdk._raw import RawSocket
 
 if TYPE_CHECKING:  # gevent has no types, so a checker is shown the names that the standard library has for it
@@ -35,8 +35,8 @@ else:
 _GLOBAL_DEFAULT_TIMEOUT = _gevent._GLOBAL_DEFAULT_TIMEOUT
 
 __implements__ = [
-    "SocketType", "close", "create_connection", "create_server", "fromfd", "has_dualstack_ipv6", "if_indextoname",
-    "if_nameindex", "if_nametoindex", "socket", "socketpair",
+    "SocketType", "close", "create_connection", "create_server", "dup", "fromfd", "has_dualstack_ipv6",
+    "if_indextoname", "if_nameindex", "if_nametoindex", "socket", "socketpair",
 ]  # fmt: skip
 # What the standard module has and gevent does not pass on: classes of enums and files, a few constants.
 for _name in vars(_standard):
@@ -147,6 +147,13 @@ def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:  # type: 
         return socket(family, type, proto, os.dup(fd))
     end.refs += 1
     return socket(family, type, proto, fileno=RawSocket(end, _fds.number(end)))  # type: ignore[arg-type]
+
+
+def dup(fd: int, /) -> int:  # type: ignore[no-redef]
+    """Duplicate the fd of a socket; the new one is not inheritable."""
+    new = _socket.dup(fd)
+    end = _fds.endpoint(fd)
+    return new if end is None else _fdio.copy(end, new)
 
 
 def socketpair(  # type: ignore[no-redef]

@@ -26,19 +26,26 @@ class Popen(_gevent.Popen):  # type: ignore[misc]
     def _get_handles(self, stdin: Any, stdout: Any, stderr: Any) -> Any:
         ends = [_end_of(item) for item in (stdin, stdout, stderr)]
         fds: dict[Any, int] = {}
-        for end in ends:
-            if end is not None and end not in fds:
-                fds[end] = _pump.make(end, reads=end is ends[0])
-        self._given = tuple(fds.values())
-        items = (item if end is None else fds[end] for item, end in zip((stdin, stdout, stderr), ends, strict=True))
-        return super()._get_handles(*items)
+        try:
+            for end in ends:
+                if end is not None and end not in fds:
+                    fds[end] = _pump.make(end, reads=end is ends[0])
+                    self._given += (fds[end],)
+            items = (item if end is None else fds[end] for item, end in zip((stdin, stdout, stderr), ends, strict=True))
+            return super()._get_handles(*items)
+        except BaseException:
+            self._close_given()
+            raise
 
     def _execute_child(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super()._execute_child(*args, **kwargs)
         finally:
-            for fd in self._given:
-                _close(fd)
+            self._close_given()
+
+    def _close_given(self) -> None:
+        for fd in self._given:
+            _close(fd)
 
 
 def _end_of(item: Any) -> Any:

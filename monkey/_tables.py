@@ -11,8 +11,8 @@ _OS = (
 
 OURS: dict[str, tuple[str, tuple[str, ...]]] = {
     "socket": ("greendpdk.socket", (
-        "SocketType", "close", "create_connection", "fromfd", "if_indextoname", "if_nameindex", "if_nametoindex",
-        "socket", "socketpair",
+        "SocketType", "close", "create_connection", "dup", "fromfd", "if_indextoname", "if_nameindex",
+        "if_nametoindex", "socket", "socketpair",
     )),
     "ssl": ("greendpdk.ssl", ("SSLContext", "SSLSocket", "get_server_certificate", "wrap_socket")),
     "select": ("greendpdk.select", ("epoll", "poll", "select")),

@@ -110,6 +110,24 @@ def test_duplicates_of_a_number_are_the_connection_until_the_last_is_closed():
     """)
 
 
+def test_duplicates_that_fcntl_and_socket_make_are_the_connection():
+    script("""
+        import fcntl
+        for fd, inheritable in ((socket.dup(server.fileno()), False),
+                                (fcntl.fcntl(server.fileno(), fcntl.F_DUPFD, 0), True),
+                                (fcntl.fcntl(server, fcntl.F_DUPFD_CLOEXEC, 100), False)):
+            client.sendall(b"data")
+            assert os.read(fd, 10) == b"data" and os.get_inheritable(fd) is inheritable
+            os.close(fd)
+        fd = fcntl.fcntl(server.fileno(), fcntl.F_DUPFD_CLOEXEC, 0)
+        server.close()
+        client.sendall(b"the last one")
+        assert os.read(fd, 100) == b"the last one"
+        os.close(fd)
+        assert client.recv(1) == b""
+    """)
+
+
 def test_a_file_object_of_a_number():
     script("""
         with os.fdopen(os.dup(client.fileno()), "r+b", 0) as file:
@@ -224,4 +242,19 @@ def test_shutdown_waits_for_no_copying_to_a_peer_that_has_reset():
         gevent.spawn(gevent.sleep, 0.01).link(lambda _: os.close(fd))
         with gevent.Timeout(5):
             raises(errno.ENOTCONN, server.shutdown, socket.SHUT_WR)
+    """)
+
+
+def test_a_program_that_cannot_be_started_leaves_no_copying():
+    script("""
+        for stdout in (listener, "no file"):
+            try:
+                subprocess.Popen(["true"], stdin=server, stdout=stdout)
+                raise AssertionError
+            except (OSError, AttributeError):
+                pass
+        raises(errno.ENOENT, subprocess.Popen, ["/no/such/program"], -1, None, server)
+        with gevent.Timeout(5):
+            while server._sock.end.pumps:
+                gevent.sleep(0.001)
     """)
