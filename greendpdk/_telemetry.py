@@ -30,8 +30,9 @@ Answer = dict[str, Any]
 ROOM = 15_000  # bytes of JSON in one answer; DPDK 22.11 leaves out silently what is beyond 16,384
 TEXT = 127  # bytes of one value
 _ROWS = 250  # of DPDK's 256 entries in a dictionary
-# Sockets that the engine is asked for at once: a bucket of its tables fits in, and what is told of them into ROOM.
-_PAGE, _PAGE_INFO = 64, 16
+# Sockets that the engine is asked for at once: a bucket of its tables fits in, and what is told of them into an answer:
+# with every field of TCP_INFO, large, they take 1,930 bytes each.
+_PAGE, _PAGE_INFO = 64, 8
 
 STATES = (
     "", "ESTAB", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "UNCONN", "CLOSE-WAIT", "LAST-ACK",
@@ -222,7 +223,10 @@ def _text(value: Any) -> bytes:
 
 def _size(row: dict[str, Any]) -> int:
     """Return about how many bytes of JSON it takes, rather more than less."""
-    return sum(len(name) + 6 + (20 if isinstance(value, int) else 2 * len(_text(value))) for name, value in row.items())
+    return 8 + sum(
+        len(name) + 6 + (len(str(value)) if isinstance(value, int) else 2 * len(_text(value)))
+        for name, value in row.items()
+    )
 
 
 def _fill(answer: Answer) -> None:

@@ -114,3 +114,30 @@ def test_a_stack_that_starts_again_lists_its_commands_once() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_pages_hold_long_rows_too() -> None:
+    """DPDK leaves out, silently, what is beyond 16,384 bytes of an answer."""
+    code = """if True:
+        import json, greendpdk
+        from greendpdk import _telemetry, socket
+        from greendpdk._tcp_info import NAMES
+        stack = greendpdk.start(vdev="none", loopback="stack")
+        sockets = [socket.socket() for _ in range(100)]
+        asked = _telemetry.Telemetry(stack)
+        asked._tcp_info = lambda _: {f"tcpi_{name}": 10**9 for name in NAMES}
+        rows, cursor = [], 0
+        while True:
+            answer = asked._sockets(f"{cursor},info")
+            assert len(json.dumps({"/greendpdk/sockets": answer}, separators=(",", ":"))) < 16384
+            cursor = answer.pop("next")
+            rows += answer.values()
+            if not cursor:
+                break
+        assert sorted(row["id"] for row in rows) == sorted(sock._sock.end.id for sock in sockets)
+        for sock in sockets:
+            sock.close()
+        greendpdk.stop()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
