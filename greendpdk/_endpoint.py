@@ -68,7 +68,7 @@ class Endpoint:
         self.by_device = False  # bound to a port of the stack (_devices.py): it has no other half
         self.pumps: list[Any] = []  # _pump.Pump: kernel fds that stand for it
         self.groups_by_kernel: bool | None = None  # whose interface IP_MULTICAST_IF named
-        self.options: list[tuple[Any, ...]] = []
+        self.options: list[_group.Option] = []
         self.refs = 1
         self.lent = 0  # references that forked children have (_share.py)
         self.fds: set[int] = set()
@@ -220,6 +220,12 @@ class Endpoint:
                 self.k = kernel
                 self._moved()
                 return
+
+    def keep(self, option: _group.Option) -> None:
+        """Keep an option for a half that the socket may get: the last of a kind, or of one membership."""
+        several = _group.concerns(*option[:2])
+        self.options = [one for one in self.options if one != option and (several or one[:2] != option[:2])]
+        self.options.append(option)
 
     def _renew(self) -> None:
         """Take a fresh engine handle: a bind cannot be taken back."""

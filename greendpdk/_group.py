@@ -96,7 +96,7 @@ def setsockopt(end: Endpoint, option: Option) -> None:
         _set_in_kernel(end, option)
     if (level, name) in (_IF, _IF6):
         end.groups_by_kernel = rc < 0 if value is not None and any(value) else None
-    end.options.append(option)
+    end.keep(option)
 
 
 def is_group(addr: bytes) -> bool:

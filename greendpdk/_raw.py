@@ -180,7 +180,7 @@ class RawSocket(RawTransfer):
             self._done(0)
             return
         self._done(lib.gd_sock_setsockopt(c, level, name, ffi.NULL if value is None else value, length))
-        end.options.append(option)
+        end.keep(option)
         if level == SOL_SOCKET and name in _sockopt.TIMEOUTS:
             end.timeouts = _sockopt.timeouts(c)
         if end.k is not None:

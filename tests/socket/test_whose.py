@@ -347,3 +347,36 @@ def test_groups_on_the_stack_s_interfaces_are_the_stack_s():
         assert greendpdk.counters()["udp_out"] == 1
         member.close(); sender.close()
     """)
+
+
+def test_options_that_are_set_again_and_again_are_kept_once():
+    script(STACK, """
+        import struct
+        def kept(kind, *options):
+            with socket.socket(type=kind) as sock:
+                for option in (options * 2, options * 50):
+                    for level, name, value in option:
+                        sock.setsockopt(level, name, value)
+                    count = len(sock._sock.end.options)
+                return count
+        tcp = socket.IPPROTO_TCP, socket.TCP_CORK
+        assert kept(socket.SOCK_STREAM, (*tcp, 1), (*tcp, 0)) == 1
+        groups = [socket.inet_aton(f"239.1.2.{number}") + socket.inet_aton("127.0.0.1") for number in (1, 2)]
+        join, leave = socket.IP_ADD_MEMBERSHIP, socket.IP_DROP_MEMBERSHIP
+        assert kept(socket.SOCK_DGRAM, *((0, name, group) for group in groups for name in (join, leave))) == 4
+    """)
+    script(KERNEL, """
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            group = socket.inet_aton("239.1.2.3") + socket.inet_aton("127.0.0.1")
+            for name in (socket.IP_ADD_MEMBERSHIP, socket.IP_DROP_MEMBERSHIP, socket.IP_ADD_MEMBERSHIP):
+                sock.setsockopt(socket.IPPROTO_IP, name, group)
+            for value in (1, 0, 1):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, value)
+            sock.connect(("127.0.0.1", 9))
+            assert kind(sock) == "kernel" and sock.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST) == 1
+            try:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+                raise AssertionError
+            except OSError as error:
+                assert error.errno == errno.EADDRINUSE, "joined already"
+    """)
