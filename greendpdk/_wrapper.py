@@ -31,6 +31,7 @@ from greendpdk._endpoint import get_ident
 from greendpdk._errors import check, error
 from greendpdk._making import raw_for, refuse_foreign_thread
 from greendpdk._raw import RawSocket
+from greendpdk._share import own
 from greendpdk._transfer import bad_fd
 from greendpdk._watcher import READ, WRITE, ArrivalWatcher, StackWatcher
 
@@ -223,8 +224,8 @@ class socket(BlockingSocket):
         # Not gevent's: that asks for fileno(), which would make one.
         if reason == "closed" and raw.end.refs == 1:
             self._linger(raw)
-        if reason == "closed":
-            for watcher in list(raw.end.watchers) if raw.end.refs == 1 else ():
+        if reason == "closed" and own(raw.end) == 1:
+            for watcher in list(raw.end.watchers):
                 if watcher is not self._read_event and watcher is not self._write_event:
                     _cancel_other(self.hub, watcher)
         self._drop_events_and_close(closefd=reason == "closed")

@@ -245,3 +245,24 @@ def test_a_first_child_that_ends_before_its_parent_looks_is_waited_for():
         with gevent.Timeout(5):
             ended(child(lambda: None))
     """)
+
+
+def test_closing_wakes_all_who_wait_though_a_child_has_the_socket():
+    script("""
+        client, server = pair()
+        held, holding = os.pipe()
+        pid = child(lambda: os.read(held, 1))
+        def wait():
+            try:
+                return server.recv(1)
+            except OSError as error:
+                return error.errno
+        waiting = [gevent.spawn(wait) for _ in range(2)]
+        gevent.sleep(0.01)
+        server.close()
+        with gevent.Timeout(5):
+            assert [one.get() for one in waiting] == [errno.EBADF] * 2
+        os.write(holding, b"x")
+        ended(pid)
+        client.close()
+    """)
