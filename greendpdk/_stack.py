@@ -128,17 +128,22 @@ def _start(settings: dict[str, Any], shaped: bool) -> Stack:
         dns.require()
     stack = _make(loaded, shaped)
     try:
-        stack.poller = Poller(stack)
-        stack.poller.start()
+        poller = Poller(stack)
+        poller.start()
+        stack.poller = poller
         dns.install(stack)
         if loaded.telemetry == "on" or (loaded.devices and loaded.telemetry == "auto"):
-            stack.telemetry = Telemetry(stack)
-            stack.telemetry.start(stack.poller.hub)
+            telemetry = Telemetry(stack)
+            telemetry.start(poller.hub)
+            stack.telemetry = telemetry
         if loaded.blocked and (loaded.devices or loaded.telemetry == "on"):
-            stack.watchdog = Watchdog(stack, stack.poller.hub, loaded.blocked)
+            stack.watchdog = Watchdog(stack, poller.hub, loaded.blocked)
     except BaseException:
-        stack.dead = True  # its poller may have begun, and is to end in its next turn
-        _free(stack)
+        if stack.poller is not None:
+            _end(stack, 0)
+        else:
+            stack.dead = True  # its poller may have begun, and is to end in its next turn
+            _free(stack)
         raise
     _running = stack
     if loaded is not wanted:

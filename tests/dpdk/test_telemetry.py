@@ -141,3 +141,34 @@ def test_pages_hold_long_rows_too() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_start_that_fails_leaves_nobody_to_answer() -> None:
+    code = """if True:
+        import os, gevent, greendpdk
+        from greendpdk import _watchdog
+        from greendpdk.cli import _client
+        def ask():
+            with _client.choose(os.getpid()) as process:
+                return process.ask("info")["pid"]
+        def no_thread(*_):
+            raise RuntimeError("can't start new thread")
+        working, _watchdog.Watchdog = _watchdog.Watchdog, no_thread
+        for _ in range(2):
+            try:
+                greendpdk.start(vdev="none", telemetry="on")
+                raise AssertionError
+            except RuntimeError as error:
+                assert "new thread" in str(error)
+            try:
+                gevent.get_hub().threadpool.apply(ask)
+                raise AssertionError
+            except _client.ClientError as error:
+                assert "no stack runs" in str(error)
+        _watchdog.Watchdog = working
+        greendpdk.start(vdev="none", telemetry="on")
+        assert gevent.get_hub().threadpool.apply(ask) == os.getpid()
+        greendpdk.stop()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
