@@ -38,6 +38,7 @@ STATES = (
     "", "ESTAB", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "UNCONN", "CLOSE-WAIT", "LAST-ACK",
     "LISTEN", "CLOSING",
 )  # fmt: skip  (ss(8)'s names, by include/net/tcp_states.h's numbers)
+_NO_CONTROLS = bytes(byte if 32 <= byte < 127 else 32 for byte in range(256))
 _LOOPBACK = 1  # the interface's number in every stack
 TIMERS = ("", "on", "keepalive", "timewait", "persist")
 
@@ -217,8 +218,8 @@ def _endpoint(addr: Any, port: int) -> str:
 
 
 def _text(value: Any) -> bytes:
-    """Cut to what DPDK takes, between two characters."""
-    return str(value).encode()[:TEXT].decode(errors="ignore").encode()
+    """Spell in ASCII, of which alone DPDK 22.11 makes valid JSON, without control characters; cut to what it takes."""
+    return str(value).encode("ascii", "backslashreplace")[:TEXT].translate(_NO_CONTROLS)
 
 
 def _size(row: dict[str, Any]) -> int:

@@ -63,7 +63,10 @@ class Process:
             raise ClientError(f"process {self.pid} has ended ({error.strerror})") from None
         if not data:
             raise ClientError(f"process {self.pid} has ended")
-        answer = next(iter(json.loads(data).values()))
+        try:
+            (answer,) = json.loads(data, object_hook=_printable).values()
+        except (ValueError, AttributeError):
+            raise ClientError(f"the answer of process {self.pid} makes no sense: is it of another version?") from None
         if not isinstance(answer, dict):
             asked = command.partition(",")[0]
             raise ClientError(f"process {self.pid} does not know {asked!r}: is it of another version?")
@@ -145,5 +148,13 @@ def _program(pid: int) -> str:
             words = file.read().split(b"\0")
     except OSError:
         return "?"
-    text = b" ".join(words[1:4]).decode(errors="replace").strip()
-    return "".join(letter if letter.isprintable() else " " for letter in text[:60])
+    return _plain(b" ".join(words[1:4]).decode(errors="replace").strip()[:60])
+
+
+def _plain(text: str) -> str:
+    """Let another user's process say nothing to this one's terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _printable(answer: dict[str, Any]) -> dict[str, Any]:
+    return {_plain(name): _plain(value) if isinstance(value, str) else value for name, value in answer.items()}

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
 from watched import Watched
 
-from greendpdk.cli import _filter, ss
+from greendpdk.cli import _client, _filter, ss
 
 pytestmark = pytest.mark.needs("dpdk")
 
@@ -89,3 +90,20 @@ def test_info_line_is_in_the_words_of_ss() -> None:
            "tcpi_pacing_rate": 125_000_000}  # fmt: skip
     assert ss.info_line(row) == ("ts sack bbr wscale:9,7 rto:201 rtt:1.5/0.25 mss:1448 cwnd:10 send 77.2Mbps "
                                  "pacing_rate 1Gbps retrans:0/3")  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "told"), [
+    (b'{"/greendpdk/info":{"program":"\\u001b]0;x\\u0007","row":{"\\n":1}}}', {"program": " ]0;x ", "row": {" ": 1}}),
+    (b"\x1b", None), (b'{"a":"\xff"}', None), (b"[]", None), (b"{}", None),
+])  # fmt: skip
+def test_a_process_says_nothing_to_the_terminal(sent: bytes, told: dict[str, Any] | None) -> None:
+    process = _client.Process.__new__(_client.Process)
+    process.pid = 1
+    process._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with process, other:
+        other.send(sent)
+        if told is None:
+            with pytest.raises(_client.ClientError, match="process 1 makes no sense"):
+                process.ask("info")
+        else:
+            assert process.ask("info") == told

@@ -172,3 +172,20 @@ def test_a_start_that_fails_leaves_nobody_to_answer() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_words_of_any_language_are_told() -> None:
+    code = """if True:
+        import os, sys, gevent, greendpdk
+        from greendpdk.cli import _client
+        greendpdk.start(vdev="none", telemetry="on")
+        sys.argv = ["/home/andr\\u00e9/app.py", "\\udce9", '"', "\\\\", "\\x1b[2J"]
+        def ask():
+            with _client.choose(os.getpid()) as process:
+                return process.ask("info")["program"]
+        print(gevent.get_hub().threadpool.apply(ask))
+        greendpdk.stop()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == r"""/home/andr\xe9/app.py \udce9 " \ """ + " [2J\n"
