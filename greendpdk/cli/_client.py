@@ -20,6 +20,7 @@ from greendpdk._device import runtime_directory
 
 SECONDS = 10.0  # to wait for an answer; a process whose loop is held says so after 3
 _MOST = 1 << 20
+_AGE = 1e9  # seconds; time.sleep() takes ten times that
 _NAME = re.compile(r"greendpdk-([0-9]+)")
 
 
@@ -111,6 +112,12 @@ def processes() -> list[Process]:
 def add_option(parser: argparse.ArgumentParser) -> None:
     """Offer -p/--pid."""
     parser.add_argument("-p", "--pid", type=int, metavar="PID", help="the process (default: the only one that runs)")
+
+
+def check_seconds(option: str, value: float | None) -> None:
+    """Refuse a time that no clock can wait for; None: it is not given."""
+    if value is not None and not 0 < value < _AGE:
+        raise ClientError(f"{option} {value:g}: give seconds above 0")
 
 
 def choose(pid: int | None) -> Process:

@@ -126,7 +126,7 @@ def _operator(tokens: list[str]) -> Callable[[int, int], bool]:
 
 def _number(text: str) -> int:
     text = text.lstrip(":")
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return int(text)
     try:
         return socket.getservbyname(text)

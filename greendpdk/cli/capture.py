@@ -31,6 +31,7 @@ def main(words: list[str]) -> int:
     try:
         if file == "-" and sys.stdout.isatty():
             raise _client.ClientError("a terminal shows no pcapng: name a file, or add | tshark -r -")
+        _client.check_seconds("--duration", options.duration or None)
         with _client.choose(options.pid) as process, _listener(process.pid) as listener:
             process.ask(f"capture,{listener.getsockname()},{options.snaplen},{_filter(wanted)}")
             connection, _ = listener.accept()
@@ -63,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _filter(words: list[str]) -> str:
     text = " ".join(words)
-    if len(text) > _FILTER_MOST:
-        raise _client.ClientError(f"the filter has {len(text)} bytes, and may have {_FILTER_MOST}")
+    if (size := len(os.fsencode(text))) > _FILTER_MOST:
+        raise _client.ClientError(f"the filter has {size} bytes, and may have {_FILTER_MOST}")
     return text
 
 

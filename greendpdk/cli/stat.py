@@ -46,8 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(process: _client.Process, options: argparse.Namespace) -> int:
-    if options.watch is not None and options.watch <= 0:
-        raise _client.ClientError(f"--watch {options.watch:g}: give seconds above 0")
+    _client.check_seconds("--watch", options.watch)
     before, then = _wanted(process, options.patterns), time.monotonic()
     if options.patterns and not before:
         raise _client.ClientError(f"no counter is named like {' '.join(options.patterns)}: greendpdk stat -z lists all")

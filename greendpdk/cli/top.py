@@ -25,8 +25,7 @@ def main(words: list[str]) -> int:
     """Show it until q, Ctrl-C, or the process ends; 1 if there is nobody to ask."""
     options = _parser().parse_args(words)
     try:
-        if options.delay <= 0:
-            raise _client.ClientError(f"--delay {options.delay:g}: give seconds above 0")
+        _client.check_seconds("--delay", options.delay)
         with _client.choose(options.pid) as process:
             _run(process, options)
     except _client.ClientError as error:

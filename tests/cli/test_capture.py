@@ -80,3 +80,8 @@ def test_a_terminal_is_told_how_to_see_and_how_to_end(watched: Watched, tmp_path
     assert first == "greendpdk capture: a terminal shows no pcapng: name a file, or add | tshark -r -"
     assert second.startswith(f"capturing from {watched.run.pid} (") and second.endswith("x.pcapng; Ctrl-C ends it")
     assert third == "0 frames captured"
+
+
+def test_a_time_that_makes_no_sense_is_refused(greendpdk: Any) -> None:
+    done = greendpdk("capture", "-d", "nan", "-", status=1)
+    assert done.stderr == "greendpdk capture: --duration nan: give seconds above 0\n"

@@ -51,7 +51,7 @@ def test_p_as_ss_has_it_shows_the_process(watched: Watched, greendpdk: Any) -> N
 @pytest.mark.parametrize("words, says", [
     (("-p", "1"), "process 1 runs no stack that this user may ask"),
     (("state", "nonsense"), "is no state"),
-    (("dport", "=", "no-such-service"), "is no port"),
+    (("dport", "=", "no-such-service"), "is no port"), (("dport", "=", ":\u00b2"), "is no port"),
     (("(", "dport", "=", "80"), "there should be a )"),
 ])  # fmt: skip
 def test_a_mistake_is_one_sentence(watched: Watched, greendpdk: Any, words: tuple[str, ...], says: str) -> None:

@@ -26,6 +26,7 @@ def test_watch_ends_after_its_count_and_shows_rates(watched: Watched, greendpdk:
 
 @pytest.mark.parametrize("words, says", [
     (("no_such_*",), "no counter is named like no_such_*"), (("-w", "0"), "above 0"),
+    (("-w", "nan"), "above 0"),
 ])  # fmt: skip
 def test_a_mistake_is_one_sentence(watched: Watched, greendpdk: Any, words: tuple[str, ...], says: str) -> None:
     done = greendpdk("stat", "-p", str(watched.run.pid), *words, status=1)

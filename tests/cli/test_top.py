@@ -102,7 +102,10 @@ def test_batch_is_plain_text_of_80_columns(watched: Watched, greendpdk: Any) -> 
     assert max(map(len, text.splitlines())) <= 80 and "\x1b" not in text
 
 
-@pytest.mark.parametrize("words, says", [(("-d", "0"), "above 0"), (("-p", "1"), "process 1 runs no stack")])
+@pytest.mark.parametrize("words, says", [
+    (("-d", "0"), "above 0"), (("-d", "nan"), "nan: give seconds above 0"), (("-d", "inf"), "above 0"),
+    (("-p", "1"), "process 1 runs no stack"),
+])  # fmt: skip
 def test_a_mistake_is_one_sentence(watched: Watched, greendpdk: Any, words: tuple[str, ...], says: str) -> None:
     done = greendpdk("top", "-b", *words, status=1)
     assert says in done.stderr and len(done.stderr.splitlines()) == 1
