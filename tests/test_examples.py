@@ -204,6 +204,6 @@ def test_demo() -> None:
     done = subprocess.run([sys.executable, str(EXAMPLES / "demo.py")], env=environment(), capture_output=True,
                           text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("5000000 bytes fetched") == 2
+    assert done.stdout.count("5,000,000 bytes fetched") == 2
     assert done.stdout.count("at the stack's address 198.18.0.2: none") == 2
     assert Path("/proc/net/dev").read_text().count(":") == before

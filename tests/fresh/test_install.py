@@ -100,6 +100,6 @@ def test_the_readmes_commands_work_in_a_new_clone(place: Path, nowhere: Namespac
     run(*words, "make", "build", f"PYTHON={python}", cwd=str(clone), env=settings)  # PyPI is out there
     done = nowhere.run([*words, "make", "demo", f"PYTHON={python}"], cwd=str(clone), env=settings, timeout=200)
     assert "1. Flask " in done.stdout and "requests " in done.stdout
-    assert done.stdout.count("5000000 bytes fetched") == 2
+    assert done.stdout.count("5,000,000 bytes fetched") == 2
     assert done.stdout.count("at the stack's address 198.18.0.2: none") == 2
     assert run("git", "-C", str(clone), "-c", f"safe.directory={clone}", "status", "--porcelain") == ""
