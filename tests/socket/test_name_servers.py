@@ -64,6 +64,19 @@ def test_a_truncated_answer_is_asked_for_over_tcp(names):
     assert names.server.asked == ["big.test AAAA", "big.test A", "big.test A tcp"]
 
 
+def test_tcp_after_a_truncated_answer_has_a_time_of_its_own(names, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("greendpdk._dns_query.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def trouble(query, reply, tcp):
+        now[0] += 0.9  # of the second that a try has
+        return [reply]
+
+    names.server.trouble = trouble
+    assert len(addresses("big.test", standard.AF_INET)) == 300
+    assert names.server.asked == ["big.test A", "big.test A tcp"]
+
+
 def test_use_vc_asks_over_tcp_at_once(names):
     names.resolv_conf.write_text("options use-vc timeout:1\n")
     assert sorted(addresses("four.test", standard.AF_INET)) == ["127.0.0.4", "127.0.0.5"]
