@@ -71,10 +71,10 @@ def test_a_childs_number_says_the_truth_after_its_parent_closed_its_own():
 
 def test_no_call_gets_the_answer_to_an_interrupted_one():
     script("""
-        import signal
+        import fcntl, signal, termios
+        from greendpdk import _share
         client, server = pair()
         socket.setdefaulttimeout(0.01)  # not of the pair to the parent
-        held, holding = os.pipe()
         def work():
             class Alarm(Exception):
                 pass
@@ -82,8 +82,6 @@ def test_no_call_gets_the_answer_to_an_interrupted_one():
                 assert server.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0  # asks meanwhile
                 raise Alarm
             signal.signal(signal.SIGALRM, ring)
-            signal.setitimer(signal.ITIMER_REAL, 0.03)
-            os.write(holding, b"x")
             try:
                 server.getpeername()
                 raise AssertionError
@@ -91,13 +89,23 @@ def test_no_call_gets_the_answer_to_an_interrupted_one():
                 pass
             assert server.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
         pid = child(work)
-        os.read(held, 1)
-        end = time.monotonic() + 0.1
-        while time.monotonic() < end:
-            pass  # answers nobody
+        (share,) = _share._shares
+        def asked():  # bytes that wait for an answer; meanwhile nobody is given one
+            return fcntl.ioctl(share._here, termios.FIONREAD, bytes(4))
+        def wait_for_more_than(before):
+            while asked() == before:
+                pass
+        def state():
+            with open(f"/proc/{pid}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0]
+        wait_for_more_than(bytes(4))
+        while state() != "S":  # in recvmsg(): a signal just before it would not interrupt it
+            pass
+        question = asked()
+        os.kill(pid, signal.SIGALRM)
+        wait_for_more_than(question)
         ended(pid)
         client.close(); server.close()
-        os.close(holding); os.close(held)
     """)
 
 
@@ -159,18 +167,23 @@ def test_two_programs_write_to_one_connection():
 def test_a_shutdown_by_one_child_waits_for_what_another_has_written():
     script("""
         client, server = pair()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        told, telling = os.pipe()
         def program():
             os.dup2(server.fileno(), 1)
-            os.execv("/bin/sh", ["sh", "-c", "head -c 3000000 /dev/zero; exec sleep 5"])
+            os.dup2(telling, 2)
+            os.execv("/bin/sh", ["sh", "-c", "head -c 150000 /dev/zero; echo >&2; exec sleep 5"])
         writer = child(program)
-        assert client.recv(1, socket.MSG_PEEK) == b"\\0"
+        assert select.select([told], [], [], 10)[0]  # all is written, and not all of it is in the stack
         closer = child(lambda: server.shutdown(socket.SHUT_WR))
         server.close()
         count = 0
         while data := client.recv(1 << 16):
             count += len(data)
-        assert count > 200_000
+        assert count == 150_000
         ended(closer)
+        os.close(told); os.close(telling)
         os.kill(writer, 9)
         os.waitpid(writer, 0)
         client.close()
