@@ -1,4 +1,4 @@
-"""What select, poll and epoll wait with: a set of fds, the stack's and the kernel's, and those that may be ready.
+"""What epoll waits with, and select and poll of mixed sets: fds of the stack and the kernel, and who may be ready.
 
 Called by select.py and, as a watcher, by _endpoint.py; calls the engine for the stack's fds, the kernel's epoll for all
 others. It is the kernel's own way (fs/eventpoll.c), so a look costs what is ready, not what is registered:
@@ -44,6 +44,11 @@ kernel_epoll = get_original("select", "epoll")
 Found = list[tuple[int, int]]
 
 
+def bits_of(mask: int) -> int:
+    """Return the engine's bits of the events; hang-up and errors are always told."""
+    return sum(bit for bit, events in _EVENTS_OF if events & (mask | ERR | HUP))
+
+
 def _error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
@@ -74,7 +79,7 @@ class Entry:
         """Take the events to tell of; hang-up and errors are always told."""
         self.mask = mask
         self.events = mask | ERR | HUP
-        self.bits = sum(bit for bit, events in _EVENTS_OF if events & self.events)
+        self.bits = bits_of(mask)
         self.interest.feed(self)
 
     def look(self) -> int:
@@ -137,15 +142,18 @@ class Interest:
         self._beacon = -1
         self._kernel_first = False
         self._sleepers = 0
+        self._asks_kernel = False  # something may be in its epoll: only then it is asked
         self._watches_kernel = False
         self._watcher: Any = None
         self._hub: Any = None
         self._poller: Any = None
 
     def epoll(self) -> Any:
-        """Return the kernel's epoll, which is made when there is a fd for it."""
+        """Return the kernel's epoll, to put a fd in; it is made when there is one."""
         if self.kernel is None:
             self.kernel = kernel_epoll()
+        if not self._asks_kernel:
+            self._asks_kernel = True
             self._event.set()  # who waits shall wait for it too
         return self.kernel
 
@@ -241,7 +249,7 @@ class Interest:
         return list(found.items())
 
     def _collect_kernel(self, found: dict[int, int], limit: int) -> None:
-        if self.kernel is None:
+        if not self._asks_kernel:
             return
         for fd, events in self.kernel.poll(0, limit - len(found)):
             if fd == self._beacon:
@@ -302,9 +310,9 @@ class Interest:
     def _block(self, seconds: float | None) -> None:
         event, hub = self._event, get_hub()
         event.clear()
-        if self._watcher is None or self._hub is not hub or (self.kernel is not None) != self._watches_kernel:
+        if self._watcher is None or self._hub is not hub or self._asks_kernel != self._watches_kernel:
             self._stop_watcher()
-            self._hub, self._watches_kernel = hub, self.kernel is not None
+            self._hub, self._watches_kernel = hub, self._asks_kernel
             # An async watcher that nobody sends to never fires; like any watcher it tells the hub that somebody waits.
             self._watcher = hub.loop.io(self.kernel.fileno(), 1) if self._watches_kernel else hub.loop.async_()
         watcher = self._watcher

@@ -1,7 +1,8 @@
 """The standard library's select module over the stack's sockets and kernel fds in one set: select, poll, epoll.
 
 Called by applications (as `select` after monkey.patch_all()), the standard selectors and gevent.select; calls the
-engine for our fds, the kernel for the others, and _interest.py to wait. Only the calling greenlet waits.
+engine for our fds, the kernel for the others; waits in _arrivals.py where all are ours, else in _interest.py, as epoll
+does. Only the calling greenlet waits. A socket object of ours is asked as it is, which needs no number.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ from typing import TYPE_CHECKING, Any, Self
 import gevent.select as _gevent
 from gevent.monkey import get_original
 
-from greendpdk import _fds
+from greendpdk import _arrivals, _fds
 from greendpdk._endpoint import Endpoint, get_ident, wrong_thread
-from greendpdk._interest import EDGE, ERR, EVENTS, HUP, IN, OUT, PRI, RDHUP, Found, Interest, kernel_epoll, yield_turn
+from greendpdk._interest import EDGE, ERR, EVENTS, HUP, IN, OUT, PRI, RDHUP, Found, Interest, bits_of, yield_turn
+from greendpdk._native import lib
+from greendpdk._raw import RawSocket
+from greendpdk._stack import running
+from greendpdk._watcher import READ_BITS, WRITE_BITS
+from greendpdk._wrapper import socket
 
 if TYPE_CHECKING:  # the names that are put there below, in the standard library's types
     from select import *  # noqa: F403
@@ -35,10 +41,12 @@ for _name in vars(_kernel):
         globals()[_name] = getattr(_kernel, _name)
         __all__.append(_name)
 
-_select, _poll = get_original("select", ["select", "poll"])
+_select, _poll, _epoll = get_original("select", ["select", "poll", "epoll"])
 _READABLE, _WRITABLE, _EXCEPTIONAL = IN | HUP | ERR | RDHUP, OUT | ERR, PRI  # POLLIN_SET etc. of fs/select.c
+_BITS = (READ_BITS, WRITE_BITS & ~lib.GD_HUP, lib.GD_PRI)  # the same in the engine's bits
 _FD_SETSIZE = 1024
 _INT_MAX = 2**31 - 1
+Parted = tuple[list[tuple[Any, Endpoint]], dict[int, list[Any]]]  # (item, endpoint) of ours; the kernel's by their fd
 
 
 def _fileno(item: Any) -> int:
@@ -81,27 +89,39 @@ def select(  # type: ignore[no-redef]
             raise ValueError("Invalid value NaN (not a number)")
         if timeout < 0:
             raise ValueError("timeout must be non-negative")
-    rlist, wlist, xlist = (items if isinstance(items, list | tuple) else list(items) for items in (rlist, wlist, xlist))
-    ready = _select_now(rlist, wlist, xlist, 0)
-    if any(ready) or timeout == 0:
+    lists: list[Any] = [each if isinstance(each, list | tuple) else list(each) for each in (rlist, wlist, xlist)]
+    if timeout == 0:
         yield_turn(_poller_of_stack())
-        return ready if any(ready) else _select_now(rlist, wlist, xlist, 0)
+        return _look([_parted(items) for items in lists])
+    sets = [_parted(items) for items in lists]
+    ready = _look(sets)
+    if any(ready):
+        yield_turn(_poller_of_stack())
+        return ready
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while (ends := _only_ours(sets)) is not None:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return ready
+        _arrivals.wait(zip(ends, _BITS, strict=True), left)
+        ready = _look(sets)
+        if any(ready):
+            return ready
     masks: dict[int, int] = {}
-    for items, mask in ((rlist, _READABLE), (wlist, _WRITABLE), (xlist, _EXCEPTIONAL)):
+    for items, mask in zip(lists, (_READABLE, _WRITABLE, _EXCEPTIONAL), strict=True):
         for item in items:
             fd = _fileno(item)
             masks[fd] = masks.get(fd, 0) | mask
-    return _wait(masks, timeout, lambda: _select_now(rlist, wlist, xlist, 0), any)
+    return _wait(masks, deadline, lambda: _look([_parted(items) for items in lists]), any)
 
 
 def _poller_of_stack() -> Any:
-    end = next(iter(_fds._table.values()), None)
-    return None if end is None else end.poller
+    stack = running()
+    return None if stack is None else stack.poller
 
 
-def _wait(masks: dict[int, int], seconds: float | None, look: Callable[[], Any], is_ready: Callable[[Any], Any]) -> Any:
+def _wait(masks: dict[int, int], deadline: float | None, look: Callable[[], Any], is_ready: Callable[..., bool]) -> Any:
     """Look again whenever something of it is ready, until look() finds it too or the time is over."""
-    deadline = None if seconds is None else time.monotonic() + seconds
     interest = Interest()
     try:
         for fd, mask in masks.items():
@@ -120,30 +140,55 @@ def _wait(masks: dict[int, int], seconds: float | None, look: Callable[[], Any],
 
 
 def _select_now(rlist: Any, wlist: Any, xlist: Any, timeout: float) -> Any:
-    """Ask once, without waiting: our fds here, the rest in the kernel."""
-    if not _fds._table:
-        return _select(rlist, wlist, xlist, 0)
-    sets = [_parted(rlist, _READABLE), _parted(wlist, _WRITABLE), _parted(xlist, _EXCEPTIONAL)]
-    if not any(theirs for _, theirs in sets):
-        return tuple([item for item, _ in ours] for ours, _ in sets)
-    found = _select(*(list(theirs) for _, theirs in sets), 0)
-    return tuple(
-        [item for item, _ in ours] + [item for fd in ready for item in theirs[fd]]
-        for (ours, theirs), ready in zip(sets, found, strict=True)
-    )
+    """Ask once, without waiting: our sockets here, the rest in the kernel."""
+    return _look([_parted(rlist), _parted(wlist), _parted(xlist)])
 
 
-def _parted(items: Any, events: int) -> tuple[list[tuple[Any, int]], dict[int, list[Any]]]:
-    """Part a list: (item, fd) of ours that are ready; all items of the kernel's by their fd."""
-    ours, theirs = [], {}  # type: ignore[var-annotated]
+def _parted(items: Any) -> Parted:
+    """Part a list; a socket of the stack needs no number to be asked."""
+    ours: list[tuple[Any, Endpoint]] = []
+    theirs: dict[int, list[Any]] = {}
     for item in items:
-        fd = _fileno(item)
-        end = _stack_end(fd)
-        if end is None:
-            theirs.setdefault(fd, []).append(item)
-        elif EVENTS[end.ready()] & events:
-            ours.append((item, fd))
+        raw = item._sock if item.__class__ is socket else None
+        if raw.__class__ is RawSocket and raw._fd < 0 and not raw._closed:
+            end: Endpoint | None = raw.end
+            if get_ident() != raw.end.thread:
+                wrong_thread()
+        else:
+            fd = _fileno(item)
+            end = _stack_end(fd)
+        if end is None or end.c is None:
+            theirs.setdefault(_fileno(item), []).append(item)
+        else:
+            ours.append((item, end))
     return ours, theirs
+
+
+def _look(sets: list[Parted]) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return which items of each list are ready."""
+    (reads, kernel_r), (writes, kernel_w), (exceptions, kernel_x) = sets
+    ours = _ready(reads, _BITS[0]), _ready(writes, _BITS[1]), _ready(exceptions, _BITS[2])
+    if not (kernel_r or kernel_w or kernel_x):
+        return ours
+    found = _select(list(kernel_r), list(kernel_w), list(kernel_x), 0)
+    for mine, theirs, fds in zip(ours, (kernel_r, kernel_w, kernel_x), found, strict=True):
+        mine += [item for fd in fds for item in theirs[fd]]
+    return ours
+
+
+def _ready(ours: list[tuple[Any, Endpoint]], bits: int) -> list[Any]:
+    if not ours:
+        return []
+    ask = lib.gd_sock_ready
+    return [item for item, end in ours if (ask(end.c) if end.k is None and end.c is not None else end.ready()) & bits]
+
+
+def _only_ours(sets: list[Parted]) -> list[list[Endpoint]] | None:
+    """Return the endpoints of each list; None: something in it is the kernel's too, or closed meanwhile."""
+    if any(theirs for _, theirs in sets):
+        return None
+    ends = [[end for _, end in ours] for ours, _ in sets]
+    return ends if all(end.k is None and end.c is not None for each in ends for end in each) else None
 
 
 _gevent._original_select = _select_now  # gevent.select.select asks it before it waits
@@ -174,6 +219,7 @@ class Polling:
     def register(self, fd: Any, eventmask: int = IN | PRI | OUT, /) -> None:
         """Add a file descriptor, or set its events."""
         number = _fileno(fd)
+        _fds.endpoint(number)  # forgets a number that was closed behind our back: _look does not ask each time
         self._kernel.register(number, eventmask)
         self._masks[number] = eventmask
 
@@ -196,25 +242,49 @@ class Polling:
             raise RuntimeError("concurrent poll() invocation")
         self._polling = True
         try:
-            found = self._look()
-            if found or seconds == 0:
-                yield_turn(_poller_of_stack())
-                return found or self._look()
-            return _wait(dict(self._masks), seconds, self._look, bool)  # type: ignore[no-any-return]
+            return self._wait(seconds)
         finally:
             self._polling = False
 
-    def _look(self) -> Found:
-        ours = {}
-        for fd, mask in self._masks.items() if _fds._table else ():
-            end = _stack_end(fd)
-            if end is not None:
-                ours[fd] = EVENTS[end.ready()] & (mask | ERR | HUP)
+    def _wait(self, seconds: float | None) -> Found:
+        if seconds == 0:
+            yield_turn(_poller_of_stack())
+            return self._look()[0]
+        found, sets = self._look()
+        if found:
+            yield_turn(_poller_of_stack())
+            return found
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while sets is not None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return found
+            _arrivals.wait([(ends, bits_of(mask)) for mask, ends in sets.items()], left)
+            found, sets = self._look()
+            if found:
+                return found
+        return _wait(dict(self._masks), deadline, lambda: self._look()[0], bool)  # type: ignore[no-any-return]
+
+    def _look(self) -> tuple[Found, dict[int, list[Endpoint]] | None]:
+        """Return what is ready, and the endpoints by their mask; None: something is the kernel's, too."""
+        ours: dict[int, int] = {}
+        sets: dict[int, list[Endpoint]] = {}
+        both = False
+        table, thread, ready = _fds._table, get_ident(), lib.gd_sock_ready
+        for fd, mask in self._masks.items():
+            end = table.get(fd)
+            if end is None or end.c is None:
+                continue
+            if end.thread != thread:
+                wrong_thread()
+            both = both or end.k is not None
+            ours[fd] = EVENTS[ready(end.c) if end.k is None else end.ready()] & (mask | ERR | HUP)
+            sets.setdefault(mask, []).append(end)
         if len(ours) == len(self._masks):
-            return [(fd, events) for fd, events in ours.items() if events]
+            return [(fd, events) for fd, events in ours.items() if events], None if both else sets
         # The kernel sees the stand-ins of ours: what it says of them counts for nothing.
         found = dict(self._kernel.poll(0)) | ours
-        return [(fd, found[fd]) for fd in self._masks if found.get(fd)]
+        return [(fd, found[fd]) for fd in self._masks if found.get(fd)], None
 
 
 def _from_milliseconds(timeout: Any) -> float | None:
@@ -237,7 +307,7 @@ class epoll:  # type: ignore[no-redef]
     _sets: weakref.WeakValueDictionary[int, Interest] = weakref.WeakValueDictionary()
 
     def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
-        kernel = kernel_epoll(sizehint, flags)
+        kernel = _epoll(sizehint, flags)
         self._open(Interest(kernel), kernel.fileno())
 
     def _open(self, interest: Interest, fd: int) -> None:
@@ -249,7 +319,8 @@ class epoll:  # type: ignore[no-redef]
         """Make one of an fd of an epoll; of one of ours, it has the same set."""
         known = cls._sets.get(fd)
         made = cls.__new__(cls)
-        made._open(Interest(kernel_epoll.fromfd(fd)) if known is None or known.closed else known, fd)
+        made._open(Interest(_epoll.fromfd(fd)) if known is None or known.closed else known, fd)
+        made._interest.epoll()  # what is in it already
         return made
 
     @property

@@ -179,3 +179,32 @@ def test_a_hangup_that_is_not_asked_for_costs_no_cpu(pair, net):
     before = time.process_time()
     assert net.select.select([], [], [client], 0.3) == ([], [], [])
     assert time.process_time() - before < 0.1
+
+
+def test_one_event_wakes_every_greenlet_that_selects(pair, net):
+    client, server = pair
+    waiting = [gevent.spawn(net.select.select, [client], [], [], 5) for _ in range(3)]
+    gevent.sleep(0)
+    server.sendall(b"x")
+    assert [each.get() for each in waiting] == [([client], [], [])] * 3
+
+
+def test_a_select_of_sockets_makes_no_number(stack):
+    from greendpdk import select, socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert select.select([listener], [listener], [listener], 0) == ([], [], [])
+        assert select.select([listener], [], [], 0.001) == ([], [], [])
+        assert listener._sock._fd == -1
+
+
+def test_select_goes_on_with_the_half_that_its_socket_gets_meanwhile(stack):
+    from greendpdk import select, socket
+
+    with socket.socket(type=socket.SOCK_DGRAM) as ours, std.socket(type=socket.SOCK_DGRAM) as kernels:
+        waiting = gevent.spawn(select.select, [ours], [], [], 5)
+        gevent.sleep(0)
+        ours.bind(("", 0))
+        gevent.sleep(0)
+        kernels.sendto(b"x", ("127.0.0.1", ours.getsockname()[1]))
+        assert waiting.get() == ([ours], [], [])
