@@ -110,3 +110,12 @@ def test_closed_port_of_our_own_is_told_over_ipv6(host6: Host6) -> None:
     assert client.connect("::1", 9) == 0 and client.send(b"x") == 1
     host6.poll()
     assert client.recvfrom() == -errno.ECONNREFUSED
+
+
+def test_a_handshake_with_this_host_takes_one_poll(host6: Host6) -> None:
+    server, client = (Socket(host6, domain=AF_INET6, kind=1) for _ in range(2))
+    assert server.bind("::1", 7) == 0 and host6.lib.gd_sock_listen(server.c, 1) == 0
+    host6.settle6()
+    assert client.connect("::1", 7) == -errno.EINPROGRESS
+    host6.lib.gd_stack_poll(host6.stack, host6.now)
+    assert host6.lib.gd_sock_accept(server.c, host6.ffi.new("struct gd_sock **")) == 0

@@ -91,6 +91,17 @@ void gd_loop_yield(struct gd_stack *stack)
     __atomic_store_n(&stack->loop.at, now, __ATOMIC_RELAXED);
 }
 
+/* The CPU on which frames came last is what SO_INCOMING_CPU tells. */
+static uint64_t poll_once(struct gd_stack *stack, uint64_t now)
+{
+    uint64_t received = stack->frames;
+    uint64_t next = gd_stack_poll(stack, now);
+
+    if (stack->frames != received)
+        stack->cpu = sched_getcpu();
+    return next;
+}
+
 int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int max, int64_t *next_in_ns,
                  uint32_t *frames)
 {
@@ -104,7 +115,7 @@ int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int 
     stack->loop.turns++;
     stack->calls = 0;
     for (;;) {
-        next = gd_stack_poll(stack, now);
+        next = poll_once(stack, now);
         stack->loop.polls++;
         count = gd_stack_events(stack, pairs, max);
         if (count || spin_ns == 0)
@@ -115,8 +126,6 @@ int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int 
     }
     *next_in_ns = next == GD_NEVER ? INT64_MAX : (int64_t)(next - now);
     *frames = (uint32_t)(stack->frames - received);
-    if (*frames > 0)
-        stack->cpu = sched_getcpu();
     stack->loop.idle = count == 0 && *frames == 0;
     stack->loop.events += (uint64_t)count;
     if (stack->loop.watched && !stack->loop.idle)
@@ -127,7 +136,7 @@ int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int 
 static void turn(struct gd_stack *stack)
 {
     stack->calls = 0;
-    gd_stack_poll(stack, gd_live_now()); /* its events stay on the ready list, for the loop */
+    poll_once(stack, gd_live_now()); /* its events stay on the ready list, for the loop */
 }
 
 static void count_call(struct gd_stack *stack)

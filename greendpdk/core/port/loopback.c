@@ -89,7 +89,7 @@ static void loop_free(struct gd_port *port, struct gd_frame **frames, int n)
     }
 }
 
-/* 0: now. What was sent in one turn is received in the next, which is due at once. */
+/* 0: now. What was sent is received at once, in the same poll. */
 static uint64_t loop_next(struct gd_port *port)
 {
     const struct loopback *loop = loopback_of(port);
