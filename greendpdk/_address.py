@@ -67,13 +67,16 @@ def parse(family: int, address: Any, caller: str) -> tuple[bytes, int]:
         raise TypeError("AF_INET address must be a pair (host, port)")
     if family == _socket.AF_INET6 and not 2 <= len(address) <= 4:
         raise TypeError("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])")
-    host = _host(address[0])
+    host = address[0] if address[0].__class__ is str else _host(address[0])
+    addr = _literal(family, host)
     port = index(address[1])
     if not 0 <= port <= 0xFFFF:
         raise OverflowError(f"{caller}(): port must be 0-65535.")
     if len(address) > 2 and not 0 <= index(address[2]) <= _FLOWINFO_MAX:
         raise OverflowError(f"{caller}(): flowinfo must be 0-1048575.")
-    return _on(_literal(family, host) or _resolve(family, host), kernel_scope(address)), port
+    if addr is None:
+        addr = _resolve(family, _host(host))
+    return _on(addr, kernel_scope(address)) if len(address) > 2 else addr, port
 
 
 def kernel_scope(address: tuple[Any, ...]) -> int:
@@ -95,6 +98,7 @@ def _host(host: Any) -> str:
 
 @lru_cache(maxsize=4096)  # one entry a peer that sendto() names again and again
 def _literal(family: int, host: str) -> bytes | None:
+    host = _host(host)
     if not host:
         return ANY4 if family == _socket.AF_INET else ANY6
     if host in ("<broadcast>", "255.255.255.255"):

@@ -168,7 +168,11 @@ class BlockingSocket(kernel_socket):  # type: ignore[misc,valid-type]
         return True
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
-        return self._receive("recvfrom", flags, bufsize, flags)  # type: ignore[no-any-return]
+        raw = self._sock
+        if raw.__class__ is not RawSocket:
+            return super().recvfrom(bufsize, flags)  # type: ignore[no-any-return]
+        got = raw.try_recvfrom(bufsize, flags)
+        return got if got is not None else self._block(False, flags, raw.try_recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         return self._receive("recvfrom_into", flags, buffer, nbytes, flags)  # type: ignore[no-any-return]

@@ -74,7 +74,7 @@ class Endpoint:
         self.fds: set[int] = set()
         self.kept = -1  # of the fds, the one that goes on for the children's sake
         self.standin: _fds.StandIn | None = None
-        self.watchers: list[Any] = []  # StackWatcher, and _interest.Entry
+        self.watchers: list[Any] = []  # StackWatcher, _interest.Entry, _arrivals.Mark
         stack.sockets[self.id] = self
 
     @property
@@ -197,8 +197,7 @@ class Endpoint:
             self.settle_bind(ANY4 if self.family == _socket.AF_INET else ANY6, 0)
 
     def _unbound(self) -> bool:
-        port = ffi.new("uint16_t *")
-        return bool(lib.gd_sock_getsockname(self.c, ffi.new("uint8_t[16]"), port) < 0 or port[0] == 0)
+        return lib.gd_sock_port(self.c) == 0
 
     def _bind_both(self, addr: bytes, port: int, scope: int) -> None:
         check(lib.gd_sock_bind(self.c, addr, port))

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import _socket
 import os
-import struct
 import sys
 import warnings
-from _socket import IPPROTO_TCP, SO_ERROR, SO_LINGER, SOCK_STREAM, SOL_SOCKET
+from _socket import IPPROTO_TCP, SO_ERROR, SOL_SOCKET
 from typing import Any
 
 from greendpdk import _devices, _fds, _group, _sockopt
@@ -47,7 +46,7 @@ class RawSocket(RawTransfer):
             return getattr(self.end.k, kernel)()
         addr, port = ffi.new("uint8_t[16]"), ffi.new("uint16_t *")
         check(ask(c, addr, port))
-        return self._show(addr, port)
+        return show(self.family, ffi.buffer(addr)[:], port[0])
 
     def getsockname(self) -> Any:
         """Return the local address."""
@@ -206,12 +205,9 @@ class RawSocket(RawTransfer):
     def linger_seconds(self) -> int:
         """Return how long close() shall wait by SO_LINGER; 0 also where it resets, or the kernel has the socket."""
         end = self.end
-        if end.c is None or end.stack.dead or end.type != SOCK_STREAM or get_ident() != end.thread:
+        if end.c is None or end.stack.dead or get_ident() != end.thread:
             return 0
-        if lib.gd_sock_unread(end.c):
-            return 0
-        on, seconds = struct.unpack("ii", bytes(self.getsockopt(SOL_SOCKET, SO_LINGER, 8)))
-        return max(seconds, 0) if on else 0
+        return int(lib.gd_sock_linger(end.c))
 
     def unacked(self) -> int:
         """Return the bytes, and the FIN, that the peer has not acknowledged."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from greendpdk._endpoint import Endpoint
 
 EAGAIN = -errno.EAGAIN
+_BYTES = ffi.typeof("char[]")
 Buffer = Any
 
 
@@ -44,13 +45,14 @@ def writable(buffer: Buffer, nbytes: int, caller: str) -> tuple[Any, int]:
     if nbytes < 0:
         raise ValueError(f"negative buffersize in {caller}")
     try:
-        room = ffi.from_buffer(buffer, require_writable=True)
+        room = ffi.from_buffer(_BYTES, buffer, True)  # by position: cffi takes four times as long by keyword
     except (TypeError, BufferError):
         what = f"{caller}() argument 1 must be read-write bytes-like object, not {type(buffer).__name__}"
         raise TypeError(what) from None
-    if nbytes > len(room):
+    size = len(room)
+    if nbytes > size:
         raise ValueError("buffer too small for requested bytes")
-    return room, nbytes or len(room)
+    return room, nbytes or size
 
 
 def sendto_arguments(rest: tuple[Any, ...]) -> tuple[int, Any]:
@@ -88,9 +90,6 @@ class RawTransfer(RawMessages):
             end.sync()
         return check(result) if result < 0 else result
 
-    def _show(self, addr: Any, port: Any) -> tuple[Any, ...]:
-        return show(self.family, bytes(addr), port[0])
-
     # -- bytes in ---------------------------------------------------------------------------------
 
     def try_recv(self, size: int, flags: int = 0) -> bytes | None:
@@ -107,7 +106,7 @@ class RawTransfer(RawMessages):
         if end.standin is not None:
             end.sync()
         if count >= 0:
-            return ffi.unpack(end.scratch, min(count, size))  # type: ignore[no-any-return]
+            return ffi.unpack(end.scratch, count if count < size else size)  # type: ignore[no-any-return]
         return None if count == EAGAIN else check(count)  # type: ignore[return-value]
 
     def _try_recv_other(self, size: int, flags: int) -> bytes | None:
@@ -123,15 +122,22 @@ class RawTransfer(RawMessages):
     def try_recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int | None:
         """Receive into a buffer; None if it would block."""
         end = self.end
+        c = end.c
         room, size = writable(buffer, nbytes, "recv_into")
-        if self._engine() is None or end.k is not None:
+        if c is None or end.k is not None:
             got = self.try_recvfrom_into(buffer, nbytes, flags)
             return None if got is None else got[0]
-        count = lib.gd_live_recv(end.c, room, size, flags)
-        if count == EAGAIN:
-            return None
+        if get_ident() != end.thread:
+            wrong_thread()
+        count: int = lib.gd_live_recv(c, room, size, flags)
+        if not end.poller.spinning:
+            end.poller.wake()
+        if end.standin is not None:
+            end.sync()
+        if count >= 0:
+            return count  # more than size with MSG_TRUNC: the datagram's length
         room = None  # as in try_send
-        return self._done(count)  # more than size with MSG_TRUNC: the datagram's length
+        return None if count == EAGAIN else check(count)
 
     def try_peek(self, size: int) -> Any:
         """Show what has come, in a buffer that holds until the next call on any socket; None if nothing has."""
@@ -172,19 +178,16 @@ class RawTransfer(RawMessages):
         if end.kernels_turn and (got := self._try_kernel_message(room, size, flags)) is not None:
             return got
         if c is not None:
-            addr, port, msg_flags = ffi.new("uint8_t[16]"), ffi.new("uint16_t *"), ffi.new("int *")
-            count = lib.gd_sock_recvfrom(c, room, size, flags, addr, port, msg_flags)
-            if count == EAGAIN and end.k is None:
-                # Once more after a look at the network, as gd_live_recv does.
-                end.poller.poll()
-                count = lib.gd_sock_recvfrom(c, room, size, flags, addr, port, msg_flags)
+            sender = ffi.new("struct gd_sender *")
+            count = lib.gd_live_recvfrom(c, room, size, flags, sender)
             if count != EAGAIN:
                 self._done(count)
-                source = None if end.type == _socket.SOCK_STREAM else self._show(addr, port)
+                addr, port = ffi.buffer(sender.addr)[:], sender.port
                 if end.k is not None:
                     end.kernels_turn = True
-                    end.peers_by_kernel.pop((bytes(addr), port[0]), None)
-                return count, msg_flags[0], source
+                    end.peers_by_kernel.pop((addr, port), None)
+                source = None if end.type == _socket.SOCK_STREAM else show(self.family, addr, port)
+                return count, sender.msg_flags, source
         return None if end.k is None else self._try_kernel_message(room, size, flags)
 
     def _try_kernel_message(self, room: Any, size: int, flags: int) -> tuple[int, int, Any] | None:

@@ -71,7 +71,8 @@ class StackWatcher(corecext.fork):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Disarm."""
-        self._drop_kernel_io()
+        if self._kernel_io is not None:
+            self._drop_kernel_io()
         super().stop()
 
     def close(self) -> None:

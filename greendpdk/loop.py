@@ -238,7 +238,8 @@ class Poller:
         now = time.monotonic_ns()
         if events or self._frames[0] or self.again:
             self._last_work = now
-            self.wake()
+            if not self.spinning:
+                self.wake()
         elif self.spinning:
             if now - self._last_work > self._quiet and self._next_in[0] > 0:
                 self._sleep(now)

@@ -214,9 +214,16 @@ void gd_capture_stop(struct gd_stack *stack);
  * received in this call. */
 int gd_live_poll(struct gd_stack *stack, uint64_t spin_ns, uint32_t *pairs, int max,
                  int64_t *next_in_ns, uint32_t *frames);
-/* gd_sock_send/recv/accept, but poll the network once before they report -EAGAIN, and every 64 calls. */
+/* Who has sent a datagram, and recvmsg's flags. */
+struct gd_sender {
+    uint8_t addr[16];
+    uint16_t port;
+    int msg_flags;
+};
+/* gd_sock_send/recv/recvfrom/accept, but poll the network once before they report -EAGAIN, and every 64 calls. */
 int64_t gd_live_send(struct gd_sock *sock, const void *data, size_t len, int flags);
 int64_t gd_live_recv(struct gd_sock *sock, void *data, size_t len, int flags);
+int64_t gd_live_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, struct gd_sender *out);
 int gd_live_accept(struct gd_sock *listener, struct gd_sock **out);
 /* gd_sock_recvmsg and gd_sock_sendmsg likewise; epoch_ns is filled in if the socket asks for time stamps. */
 int64_t gd_live_recvmsg(struct gd_sock *sock, struct gd_message *message, int flags);
@@ -282,6 +289,8 @@ int64_t gd_sock_recvmsg(struct gd_sock *sock, struct gd_message *message, int fl
 /* sendmsg(2): as gd_sock_sendto; -EINVAL, -EPERM, -ENODEV for control messages that Linux refuses so. */
 int64_t gd_sock_sendmsg(struct gd_sock *sock, const struct gd_message *message, int flags);
 int gd_sock_shutdown(struct gd_sock *sock, int how);
+/* The local port; 0: not bound. */
+uint16_t gd_sock_port(const struct gd_sock *sock);
 int gd_sock_getsockname(struct gd_sock *sock, uint8_t *addr, uint16_t *port);
 int gd_sock_getpeername(struct gd_sock *sock, uint8_t *addr, uint16_t *port);
 /* Linux's levels, names, layouts and errors (setsockopt(2), tcp(7), ip(7), socket(7)). */
@@ -290,6 +299,8 @@ int gd_sock_setsockopt(struct gd_sock *sock, int level, int name, const void *va
 int gd_sock_getsockopt(struct gd_sock *sock, int level, int name, void *value, uint32_t *len);
 /* SIOCINQ and SIOCOUTQ: bytes unread, bytes not yet acknowledged. */
 int gd_sock_unread(struct gd_sock *sock);
+/* Seconds that close(2) shall wait by SO_LINGER; 0 also where it resets at once. */
+int gd_sock_linger(struct gd_sock *sock);
 /* 1 if a connection has fewer unread bytes than want and more may come before an end, an error or an urgent byte. */
 int gd_sock_awaits(struct gd_sock *sock, uint32_t want);
 int gd_sock_unacked(struct gd_sock *sock);

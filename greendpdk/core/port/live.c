@@ -169,6 +169,18 @@ int64_t gd_live_recv(struct gd_sock *sock, void *data, size_t len, int flags)
     return gd_sock_recv(sock, data, len, flags);
 }
 
+int64_t gd_live_recvfrom(struct gd_sock *sock, void *data, size_t len, int flags, struct gd_sender *out)
+{
+    int64_t received;
+
+    count_call(sock->stack);
+    received = gd_sock_recvfrom(sock, data, len, flags, out->addr, &out->port, &out->msg_flags);
+    if (received != -EAGAIN)
+        return received;
+    turn(sock->stack);
+    return gd_sock_recvfrom(sock, data, len, flags, out->addr, &out->port, &out->msg_flags);
+}
+
 int gd_live_accept(struct gd_sock *listener, struct gd_sock **out)
 {
     int result;

@@ -233,6 +233,11 @@ int gd_sock_shutdown(struct gd_sock *sock, int how)
     return is_stream(sock) ? gd_tcp_shutdown(sock, how) : gd_udp_shutdown(sock, how);
 }
 
+uint16_t gd_sock_port(const struct gd_sock *sock)
+{
+    return sock->flow.local.port;
+}
+
 int gd_sock_getsockname(struct gd_sock *sock, uint8_t *addr, uint16_t *port)
 {
     memcpy(addr, sock->flow.local.addr.b, 16);
@@ -255,6 +260,11 @@ int gd_sock_getpeername(struct gd_sock *sock, uint8_t *addr, uint16_t *port)
 int gd_sock_unread(struct gd_sock *sock)
 {
     return is_stream(sock) ? (int)gd_urgent_unread(gd_tcb(sock)) : gd_udp_unread(sock);
+}
+
+int gd_sock_linger(struct gd_sock *sock)
+{
+    return sock->options.linger_on && is_stream(sock) && gd_sock_unread(sock) == 0 ? (int)sock->options.linger_s : 0;
 }
 
 int gd_sock_awaits(struct gd_sock *sock, uint32_t want)
