@@ -1,9 +1,10 @@
-"""One wait for many of the stack's sockets: what select and poll sleep in when nothing in the set is the kernel's.
+"""One wait for many sockets: what select and poll sleep in.
 
 Called by select.py and, as a watcher, by _endpoint.py. Where _interest.py keeps a set from wait to wait, this is made
 for one and costs two list operations a socket. Whoever wakes up looks again: an event may be over by then.
 
-    the stack's event ─► Mark.feed ─► one watcher ─► the greenlet
+    the stack's event ─────────────► Mark.feed ─► one watcher ─► the greenlet
+    the kernel's fd ─► libev's own ──────┘
 """
 
 from __future__ import annotations
@@ -46,14 +47,19 @@ class Mark:
         self._watcher.loop.run_callback(self.feed)
 
 
-def wait(sets: Iterable[tuple[Iterable[Endpoint], int]], seconds: float | None) -> None:
-    """Wait for one of the events, GD_ bits, of any of its endpoints to come, or until the time is over."""
+def wait(
+    sets: Iterable[tuple[Iterable[Endpoint], int]], kernel: Iterable[tuple[int, int]], seconds: float | None
+) -> None:
+    """Wait until one of the events comes, or the time is over: GD_ bits of endpoints, libev's events of kernel fds."""
     hub = get_hub()
     watcher = hub.loop.fork()  # fed, as in _watcher.py
     marks = [(Mark(watcher, bits), ends) for ends, bits in sets]
     for mark, ends in marks:
         for end in ends:
             end.watchers.append(mark)
+    kernels = [hub.loop.io(fd, events, ref=False) for fd, events in kernel]
+    for io in kernels:
+        io.start(Mark(watcher, 0).feed)
     late = Timeout._start_new_or_dummy(seconds)
     _running.keep()
     try:
@@ -63,6 +69,9 @@ def wait(sets: Iterable[tuple[Iterable[Endpoint], int]], seconds: float | None) 
             raise
     finally:
         late.close()
+        for io in kernels:
+            io.stop()
+            io.close()
         for mark, ends in marks:
             for end in ends:
                 if mark in end.watchers:  # a forked child has dropped them

@@ -1,6 +1,6 @@
 """asyncio's running loop, for each greenlet its own: threads are greenlets after the patch, and each may run a loop.
 
-Called by _interest.py, where loops wait; calls greenlet's trace function, for as long as a loop runs.
+Called by _interest.py and _arrivals.py, where loops wait; calls greenlet's trace function, for as long as a loop runs.
 
     greenlet 1   run_forever ─ waits, or blocks ───────────── goes on ─►   the interpreter has one running loop a
     greenlet 2                 get_running_loop(): none; asyncio.run() ─…  thread, and one pair of generators' hooks

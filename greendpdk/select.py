@@ -1,7 +1,7 @@
 """The standard library's select module over the stack's sockets and kernel fds in one set: select, poll, epoll.
 
 Called by applications (as `select` after monkey.patch_all()), the standard selectors and gevent.select; calls the
-engine for our fds, the kernel for the others; waits in _arrivals.py where all are ours, else in _interest.py, as epoll
+engine for our fds, the kernel for the others; waits in _arrivals.py, or, where only epoll can, in _interest.py as epoll
 does. Only the calling greenlet waits. A socket object of ours is asked as it is, which needs no number.
 """
 
@@ -26,7 +26,7 @@ from greendpdk._interest import EDGE, ERR, EVENTS, HUP, IN, OUT, PRI, RDHUP, Fou
 from greendpdk._native import lib
 from greendpdk._raw import RawSocket
 from greendpdk._stack import running
-from greendpdk._watcher import READ_BITS, WRITE_BITS
+from greendpdk._watcher import READ, READ_BITS, WRITE, WRITE_BITS
 from greendpdk._wrapper import socket
 
 if TYPE_CHECKING:  # the names that are put there below, in the standard library's types
@@ -44,6 +44,7 @@ for _name in vars(_kernel):
 _select, _poll, _epoll = get_original("select", ["select", "poll", "epoll"])
 _READABLE, _WRITABLE, _EXCEPTIONAL = IN | HUP | ERR | RDHUP, OUT | ERR, PRI  # POLLIN_SET etc. of fs/select.c
 _BITS = (READ_BITS, WRITE_BITS & ~lib.GD_HUP, lib.GD_PRI)  # the same in the engine's bits
+_LIBEV = {IN: READ, OUT: WRITE, IN | OUT: READ | WRITE}  # other masks are epoll's to wait for
 _FD_SETSIZE = 1024
 _INT_MAX = 2**31 - 1
 Parted = tuple[list[tuple[Any, Endpoint]], dict[int, list[Any]]]  # (item, endpoint) of ours; the kernel's by their fd
@@ -99,14 +100,16 @@ def select(  # type: ignore[no-redef]
         yield_turn(_poller_of_stack())
         return ready
     deadline = None if timeout is None else time.monotonic() + timeout
-    while (ends := _only_ours(sets)) is not None:
+    while (awaited := _awaited(sets)) is not None:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             return ready
-        _arrivals.wait(zip(ends, _BITS, strict=True), left)
+        _arrivals.wait(*awaited, left)
         ready = _look(sets)
         if any(ready):
             return ready
+        if awaited[1]:
+            break  # libev would tell for ever what select does not ask for, a hang-up; epoll tells it once
     masks: dict[int, int] = {}
     for items, mask in zip(lists, (_READABLE, _WRITABLE, _EXCEPTIONAL), strict=True):
         for item in items:
@@ -150,17 +153,17 @@ def _parted(items: Any) -> Parted:
     theirs: dict[int, list[Any]] = {}
     for item in items:
         raw = item._sock if item.__class__ is socket else None
-        if raw.__class__ is RawSocket and raw._fd < 0 and not raw._closed:
-            end: Endpoint | None = raw.end
+        if raw.__class__ is RawSocket and raw._fd < 0 and not raw._closed and raw.end.c is not None:
             if get_ident() != raw.end.thread:
                 wrong_thread()
-        else:
-            fd = _fileno(item)
-            end = _stack_end(fd)
-        if end is None or end.c is None:
-            theirs.setdefault(_fileno(item), []).append(item)
-        else:
+            ours.append((item, raw.end))
+            continue
+        fd = _fileno(item)
+        end = _stack_end(fd)
+        if end is not None:
             ours.append((item, end))
+        else:
+            theirs.setdefault(fd, []).append(item)
     return ours, theirs
 
 
@@ -183,12 +186,20 @@ def _ready(ours: list[tuple[Any, Endpoint]], bits: int) -> list[Any]:
     return [item for item, end in ours if (ask(end.c) if end.k is None and end.c is not None else end.ready()) & bits]
 
 
-def _only_ours(sets: list[Parted]) -> list[list[Endpoint]] | None:
-    """Return the endpoints of each list; None: something in it is the kernel's too, or closed meanwhile."""
-    if any(theirs for _, theirs in sets):
+def _awaited(sets: list[Parted]) -> tuple[list[tuple[list[Endpoint], int]], list[tuple[int, int]]] | None:
+    """Return what _arrivals.wait takes; None: only epoll waits for the kernel's exceptions, or one is closed by now."""
+    if sets[2][1]:
         return None
-    ends = [[end for _, end in ours] for ours, _ in sets]
-    return ends if all(end.k is None and end.c is not None for each in ends for end in each) else None
+    ends, kernel = [], []
+    for (ours, theirs), bits, events in zip(sets, _BITS, (READ, WRITE, 0), strict=True):
+        ends.append(([end for _, end in ours], bits))
+        kernel += [(fd, events) for fd in theirs]
+        for _, end in ours:
+            if end.c is None or end.k is not None and not events:
+                return None
+            if end.k is not None:
+                kernel.append((end.k.fileno(), events))
+    return ends, kernel
 
 
 _gevent._original_select = _select_now  # gevent.select.select asks it before it waits
@@ -250,41 +261,44 @@ class Polling:
         if seconds == 0:
             yield_turn(_poller_of_stack())
             return self._look()[0]
-        found, sets = self._look()
+        found, awaited = self._look()
         if found:
             yield_turn(_poller_of_stack())
             return found
         deadline = None if seconds is None else time.monotonic() + seconds
-        while sets is not None:
+        while awaited is not None:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return found
-            _arrivals.wait([(ends, bits_of(mask)) for mask, ends in sets.items()], left)
-            found, sets = self._look()
+            _arrivals.wait([(ends, bits_of(mask)) for mask, ends in awaited[0].items()], awaited[1], left)
+            found, awaited = self._look()
             if found:
                 return found
         return _wait(dict(self._masks), deadline, lambda: self._look()[0], bool)  # type: ignore[no-any-return]
 
-    def _look(self) -> tuple[Found, dict[int, list[Endpoint]] | None]:
-        """Return what is ready, and the endpoints by their mask; None: something is the kernel's, too."""
+    def _look(self) -> tuple[Found, tuple[dict[int, list[Endpoint]], list[tuple[int, int]]] | None]:
+        """Return what is ready, and what to wait for: endpoints by their mask, kernel fds; None: only epoll can."""
         ours: dict[int, int] = {}
         sets: dict[int, list[Endpoint]] = {}
-        both = False
+        kernel: list[tuple[int, int]] = []
         table, thread, ready = _fds._table, get_ident(), lib.gd_sock_ready
         for fd, mask in self._masks.items():
             end = table.get(fd)
             if end is None or end.c is None:
+                kernel.append((fd, _LIBEV.get(mask, 0)))
                 continue
             if end.thread != thread:
                 wrong_thread()
-            both = both or end.k is not None
+            if end.k is not None:
+                kernel.append((end.k.fileno(), _LIBEV.get(mask, 0)))
             ours[fd] = EVENTS[ready(end.c) if end.k is None else end.ready()] & (mask | ERR | HUP)
             sets.setdefault(mask, []).append(end)
+        awaited = (sets, kernel) if all(events for _, events in kernel) else None
         if len(ours) == len(self._masks):
-            return [(fd, events) for fd, events in ours.items() if events], None if both else sets
+            return [(fd, events) for fd, events in ours.items() if events], awaited
         # The kernel sees the stand-ins of ours: what it says of them counts for nothing.
         found = dict(self._kernel.poll(0)) | ours
-        return [(fd, found[fd]) for fd in self._masks if found.get(fd)], None
+        return [(fd, found[fd]) for fd in self._masks if found.get(fd)], awaited
 
 
 def _from_milliseconds(timeout: Any) -> float | None:

@@ -1,6 +1,7 @@
 """select, poll, selectors, wait_read and the kernel's own select on mixed sets."""
 from __future__ import annotations
 
+import os
 import select as kernel_select
 import selectors
 import socket as std
@@ -208,3 +209,14 @@ def test_select_goes_on_with_the_half_that_its_socket_gets_meanwhile(stack):
         gevent.sleep(0)
         kernels.sendto(b"x", ("127.0.0.1", ours.getsockname()[1]))
         assert waiting.get() == ([ours], [], [])
+
+
+def test_a_hangup_of_a_pipe_that_is_not_asked_for_costs_no_cpu(stack):
+    from greendpdk import select
+
+    read, write = os.pipe()
+    os.close(write)
+    before = time.process_time()
+    assert select.select([], [read], [], 0.3) == ([], [], [])
+    assert time.process_time() - before < 0.1
+    os.close(read)
