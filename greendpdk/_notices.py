@@ -3,7 +3,7 @@
 Called by _stack.py and loop.Poller; calls the engine's counters and EAL's log. Loggers: greendpdk (start, stop),
 greendpdk.port (links, leases, routers, losses), greendpdk.memory, greendpdk.loop, greendpdk.eal (DPDK's own words).
 
-A look is taken once a second while frames come, and once after; a quiet process is not woken for it.
+A look is taken a second after something has come, and each second while frames come; a quiet process is not woken.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ class Notices:
         _log.info("greendpdk has stopped: %d sockets were left", lib.gd_stack_sockets(self.stack.c))
 
     def arm(self) -> None:
-        """Look in a second: something has come."""
+        """Look in a second: something has come; and once more if more comes meanwhile."""
         self.active = True
+        self._frames = lib.gd_loop_frames(self.stack.c)
         self._timer.start(self.look, update=True)
 
     def warn(self, kind: str, logger: logging.Logger, text: str, *args: Any) -> None:
