@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import sys
 import tempfile
 import time
 from socket import SOCK_STREAM
@@ -26,6 +27,7 @@ from typing import Any
 
 import gevent.socket
 from gunicorn import sock
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
 
 from greendpdk import _config, _stack
@@ -145,7 +147,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
         slot = self._take_slot()
         os.environ |= _fill(slot)
-        monkey.patch_all()
+        try:
+            monkey.patch_all()
+        except (ImportError, OSError, ValueError, RuntimeError) as error:  # nothing of the app has been imported yet
+            self.log.error("greendpdk: %s", error)
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)  # the master ends with it, as it would for each worker
         given, self.sockets = self.sockets, []
         super().patch()  # with none: gunicorn 22 and older would let ours be collected
         listeners = [each.open(slot) if isinstance(each, Later) else each for each in given]

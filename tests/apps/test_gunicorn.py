@@ -174,13 +174,14 @@ def test_gunicorn_gevent_worker_serves_on_the_kernel(net: Namespace, tmp_path: P
     assert server.finish()["tcp_passive_opens"] == 0
 
 
-@pytest.mark.parametrize(("words", "settings", "reason"), [
-    (["--workers", "2"], {}, "2 workers cannot share one port"),
-    ([], {"GREENDPDK_ADDRESS": "nonsense"}, "nonsense"),
+@pytest.mark.parametrize(("words", "settings", "reason", "status"), [
+    (["--workers", "2"], {}, "2 workers cannot share one port", 1),
+    ([], {"GREENDPDK_ADDRESS": "nonsense"}, "nonsense", 1),
+    ([], {"GREENDPDK_MTU": "9000"}, "greendpdk: mtu (GREENDPDK_MTU) is ", 3),  # the port says so, in the worker
 ])
 def test_gunicorn_refuses_what_cannot_be(net: Namespace, tmp_path: Path, words: list[str], settings: dict[str, str],
-                                         reason: str) -> None:
+                                         reason: str, status: int) -> None:
     server = Gunicorn(net, tmp_path, "-b", f"{STACK}:{PORT}", *words, **settings)
-    assert server.process.wait(PATIENCE) == 1
+    assert server.process.wait(PATIENCE) == status
     assert reason in server.output()
     assert "Traceback" not in server.output()
