@@ -56,6 +56,8 @@ def main(words: list[str]) -> int:
     if options.module is None and options.code is None and not program:
         _parser().error("give a program to run: app.py, -m module, -c code, or - for standard input; or a command: "
                         f"{', '.join(COMMANDS)}")
+    if options.module is None and options.code is None and program[0] != "-":
+        _look_for(program[0])
     try:
         way = enter_namespace() if options.netns else []
         _patch(_settings(options))
@@ -124,6 +126,14 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def _look_for(path: str) -> None:
+    """Fail before anything is started if there is no such program."""
+    if os.path.exists(path):
+        return
+    other = "" if set(path) & {".", os.sep} else f" (and {path} is none of the commands: {', '.join(COMMANDS)})"
+    _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory{other}")
+
+
 def _tell_the_way(words: list[str]) -> None:
     """Say on stderr how to reach the kernel's side: the namespace has no name, and outside it nothing is to be seen."""
     from greendpdk import running
@@ -162,9 +172,6 @@ def _run_file(words: list[str]) -> int:
     path = words[0]
     if path == "-":
         return _run_text(words, "<stdin>", sys.stdin.buffer.read)
-    if not os.path.exists(path):
-        other = "" if set(path) & {".", os.sep} else f" (and {path} is none of the commands: {', '.join(COMMANDS)})"
-        _fail(f"can't open file {os.path.abspath(path)!r}: No such file or directory{other}")
     sys.argv[:] = words
     if os.path.isfile(path):
         _set_first_path(os.path.dirname(os.path.abspath(path)))  # runpy does it for folders and zip files

@@ -354,7 +354,8 @@ def test_tap_takes_a_name_by_an_equals_sign_only(words: list[str], tap: str | No
 
 @pytest.mark.parametrize(("words", "says"), [
     ((), "give a program to run: app.py, -m module, -c code, or - for standard input; or a command: run"),
-    (("runn",), "(and runn is none of the commands: run, demo, "), (("./runn",), "/runn': No such file or directory"),
+    (("--vdev", "net_no", "runn"), "/runn': No such file or directory (and runn is none of the commands: run, demo, "),
+    (("./runn",), "/runn': No such file or directory"),
     (("--vdev", "none", "--metrics", ":0", "-m", "this"), "greendpdk needs prometheus_client, which is not there: "
      "python -m pip install 'greendpdk[prometheus]'"),
 ])

@@ -68,7 +68,7 @@ def test_help_names_every_setting():
     (("no-such-file.py",), "No such file"),
     (("-m", "no_such_module"), "No module named no_such_module"),
     (("-m", "no_such_package.part"), "No module named no_such_package.part"),
-    (("--loopback", "elsewhere", "app.py"), "loopback"),
+    (("--loopback", "elsewhere", "-m", "this"), "loopback"),
 ])  # fmt: skip
 def test_a_mistake_is_one_sentence(words, says):
     done = main(*words)
@@ -87,7 +87,7 @@ def test_a_missing_dependency_is_one_sentence_with_a_command(name, command):
         if {name!r} == "cffi":
             sys.modules["_cffi_backend"] = None
         import runpy
-        sys.argv[:] = ["greendpdk", "app.py"]
+        sys.argv[:] = ["greendpdk", "-m", "this"]
         runpy.run_module("greendpdk", run_name="__main__", alter_sys=True)
     """, check=False)
     assert done.returncode == 2, done.stderr
@@ -109,7 +109,7 @@ sys.meta_path.insert(0, Linker)
 
 @pytest.mark.parametrize("way", [
     "import greendpdk; greendpdk.start()", "from greendpdk import monkey; monkey.patch_all()",
-    "import greendpdk.cli; sys.exit(greendpdk.cli.main(['run', 'app.py']))",
+    "import greendpdk.cli; sys.exit(greendpdk.cli.main(['run', '-m', 'this']))",
     "import greendpdk.cli; sys.exit(greendpdk.cli.main(['--version']))",
 ])
 def test_a_missing_libdpdk_is_one_sentence_with_a_command(way):
