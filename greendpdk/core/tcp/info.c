@@ -126,7 +126,7 @@ static void fill_path(const struct gd_tcb *tcb, struct gd_tcp_info *info)
     bool infinite = tcb->ssthresh == 0 || tcb->ssthresh >= UINT32_MAX / 2;
 
     info->rto = (uint32_t)(tcb->rto / US);
-    info->rtt = (uint32_t)(tcb->srtt / US);
+    info->rtt = (uint32_t)(tcb->srtt < US ? tcb->srtt != 0 : tcb->srtt / US); /* a measured one is 1 at least */
     info->rttvar = (uint32_t)((tcb->srtt != 0 ? tcb->rttvar : GD_TCP_RTO_FIRST / 4) / US);
     info->min_rtt = tcb->min_rtt != 0 ? (uint32_t)(tcb->min_rtt / US) : UINT32_MAX;
     info->ato = tcb->tally.text_at != 0 ? tcb->sock.stack->config.delayed_ack_ms * 1000 : 0;
