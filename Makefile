@@ -32,7 +32,7 @@ build: venv ## compile the C engine in place
 demo: build ## show unmodified apps over DPDK, in a network namespace of its own
 	@$(BIN)/python examples/demo.py
 
-test: build ## run all tests
+test: build $(VENV)/.docs ## run all tests, and build the documents
 	@$(BIN)/python -m pytest $(PYTEST)
 
 stdlib: build ## run CPython's and gevent's own socket tests over the stack's loopback (MODULES=, K=, BASELINE=1)
