@@ -6,6 +6,7 @@ needed).
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import errno
 import fcntl
@@ -13,6 +14,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import socket
 import stat
 import struct
@@ -81,6 +83,7 @@ def _run_eal(settings: Settings) -> None:
     with _runtime_directory():
         result = lib.gd_eal_init(len(argv), ffi.new("char *[]", argv))
     if result >= 0:
+        clear_beside(Path(ffi.string(lib.gd_eal_runtime_dir()).decode()))
         return
     # Among its usage text are the lines that matter.
     said = [line.strip() for line in _log().splitlines() if line.startswith(("EAL:", "greendpdk:"))]
@@ -130,6 +133,18 @@ def runtime_directory() -> str:
     """Return where telemetry's sockets are made if EAL has no better place for this user."""
     inside, outside, _ = map(int, Path("/proc/self/uid_map").read_text().split()[:3])  # user_namespaces(7)
     return f"/tmp/greendpdk-{os.geteuid() - inside + outside}"
+
+
+def clear_beside(own: Path) -> None:
+    """Remove what programs that were killed have left there: sockets that nobody listens to."""
+    for place in own.parent.glob("greendpdk-*"):
+        if place == own or Path("/proc", place.name.rpartition("-")[2]).exists():
+            continue
+        asking = _socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contextlib.suppress(OSError), contextlib.closing(asking):
+            asking.setblocking(False)
+            if asking.connect_ex(str(place / "dpdk_telemetry.v2")) == errno.ECONNREFUSED:  # not a child's, or elsewhere
+                shutil.rmtree(place)
 
 
 def open_port(devargs: str, settings: Settings, first: bool) -> Any:

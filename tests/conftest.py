@@ -54,7 +54,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run that leaves a namespace, and with it a tap or a process, behind."""
+    """Fail the run that leaves a namespace, and with it a tap or a process, behind.
+
+    Programs that tests kill leave EAL's directories: the next start clears them away, and here the last one's.
+    """
+    from greendpdk._device import clear_beside
+
+    clear_beside(Path("/var/run/dpdk/none"))
     left = netns.names(f"gd-{netns.os.getpid()}-") if shutil.which("ip") else []
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -189,3 +189,16 @@ def test_words_of_any_language_are_told() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == r"""/home/andr\xe9/app.py \udce9 " \ """ + " [2J\n"
+
+
+def test_the_next_start_clears_away_what_a_killed_program_has_left(process: Watched) -> None:
+    killed = Watched()
+    assert killed.run.stdin is not None and killed.run.stdout is not None
+    killed.run.kill()
+    killed.run.wait()
+    killed.run.stdin.close()
+    killed.run.stdout.close()
+    assert killed.place.exists()
+    Watched().end()
+    assert not killed.place.exists()
+    assert process.ask("/greendpdk/info")["pid"] == process.run.pid
