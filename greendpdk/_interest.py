@@ -171,6 +171,8 @@ class Interest:
         if mask & EXCLUSIVE and mask & ~_WITH_EXCLUSIVE:
             raise _error(errno.EINVAL)
         self._poller = end.poller
+        if mask & EDGE:
+            poll(end.poller)  # an event of before is no edge
         self.entries[fd] = Entry(self, fd, end, mask)
 
     def change(self, fd: int, mask: int) -> None:
@@ -339,10 +341,15 @@ class Interest:
             self._watcher = None
 
 
-def yield_turn(poller: Any) -> None:
-    """Let the network and the greenlets that can run have a turn: a loop of looks shall not starve them."""
+def poll(poller: Any) -> None:
+    """Let the network have a turn, and hand out its events."""
     if poller is not None and not poller.stack.dead and get_ident() == poller.stack.thread:
         poller.poll()
+
+
+def yield_turn(poller: Any) -> None:
+    """Let the network and the greenlets that can run have a turn: a loop of looks shall not starve them."""
+    poll(poller)
     if getcurrent() is not get_hub():
         _running.keep()
         sleep(0)

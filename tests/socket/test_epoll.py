@@ -30,6 +30,18 @@ def arrived(net, sock):
     net.socket.wait_read(sock.fileno(), timeout=5)
 
 
+def test_an_edge_from_before_the_registration_is_told_of_once(net, listener, ep):
+    with net.socket.socket() as client:
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.connect(listener.getsockname())
+        server, _ = listener.accept()
+        with server:
+            ep.register(client, IN | OUT | ET)
+            assert ep.poll(5) == [(client.fileno(), OUT)]
+            assert ep.poll(0) == []
+
+
 def test_readable_and_writable_are_told_at_once(pair, ep, net):
     client, server = pair
     ep.register(client, IN | OUT)

@@ -55,7 +55,7 @@ def watch() -> None:
             _, family, kind, protocol = args
             if family in families and (kind < 0 or kind & 0xF in kinds) and protocol in protocols:
                 note("kernel", now["test"])
-        elif (event == "socket.bind" and isinstance(args[0], _socket.socket) and args[0].family in families
+        elif (event == "socket.bind" and args[0].family in families
               and args[1][0] in ("", "0.0.0.0", "::")):
             note("wildcard", now["test"])
 
