@@ -27,6 +27,9 @@ KERNEL: dict[str, dict[str, str]] = {
         "GeneralModuleTests.test_csocket_repr": "it makes a _socket.socket",
         "GeneralModuleTests.test_socket_fileno_re*": "it gives numbers that are no socket's; none is opened",
     },
+    "test_asyncio.test_base_events": {
+        "BaseEventLoopWithSelectorTests.test_create_server_stream_bittype": "it listens unbound: on the wildcard",
+    },
     "test__socket": {"TestTCP.test_attributes": "it compares with the original class"},
     "test__ssl": {"TestSSL.test_attributes": "it compares with the original class"},
     "test__socket_errors": {"*": "it finds an unused port by an original socket"},
