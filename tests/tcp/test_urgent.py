@@ -6,7 +6,7 @@ import errno
 import socket
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from raw_peer import RawPeer
 
@@ -44,8 +44,8 @@ class Model:
 
     def segment(self, seq: int, length: int, pointer: int | None) -> None:
         """Take a segment."""
-        if length and seq + length <= self.next:
-            return  # nothing of it is new: it never comes so far
+        if seq < self.next and seq + length <= self.next:
+            return  # nothing of it is new: it never comes so far (RFC 9293 3.10.7.4)
         if pointer is not None:
             mark = seq + max(pointer - 1, 0)
             if mark >= self.next and not (self.urgent and mark <= self.mark):
@@ -99,6 +99,7 @@ def outcome(endpoint: Endpoint, size: int, flags: int) -> bytes | int:
 
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
+@example([("segment", 0, 1, 0), ("segment", 0, 0, 2)])  # an old pointer in a segment that is old
 def test_urgent_data_is_where_linux_has_it(steps: list[tuple]) -> None:
     model = Model()
     with RawPeer(isn=2**32 - 30) as peer:
