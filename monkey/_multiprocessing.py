@@ -84,6 +84,7 @@ def _go_on_alone(_: Any) -> None:
             watcher.stop()
 
 
+@functools.cache
 def install() -> None:
     """Change multiprocessing's classes, once."""
     from multiprocessing import connection, util

@@ -31,10 +31,10 @@ def double(questions, answers):
     for number in iter(questions.get, None):
         answers.put(2 * number)
 
-def serve(listener, name):
+def serve(listener):
     while True:
         with listener.accept()[0] as sock:
-            sock.sendall(name)
+            sock.sendall(b"%d" % os.getpid())
 
 def wait(conn):
     time.sleep(0.01)
@@ -130,20 +130,27 @@ def test_a_forked_child_runs_no_greenlet_of_its_parent(tmp_path: Path) -> None:
         kernel = socket.socket(socket.AF_UNIX)
         kernel.bind("\\0greendpdk-test-%d" % os.getpid())
         kernel.listen()
-        name = [b"parent"]
         for one in (listener, kernel):
-            threading.Thread(target=lambda one=one: serve(one, name[0]), daemon=True).start()
+            threading.Thread(target=serve, args=(one,), daemon=True).start()
         time.sleep(0)
         ours, theirs = here.Pipe()
-        name[0] = b"child"  # a copy that begins later says so
         process = here.Process(target=wait, args=(theirs,))
         process.start()
         for _ in range(30):
             for one in (listener, kernel):
                 with socket.socket(one.family) as client:
                     client.connect(one.getsockname())
-                    assert client.recv(10) == b"parent"
+                    assert client.recv(10) == b"%d" % os.getpid()
         ours.send("end")
         process.join()
         assert process.exitcode == 0
+    """)
+
+
+def test_a_second_patch_changes_nothing_more(tmp_path: Path) -> None:
+    program(tmp_path, "fork", """
+        from multiprocessing import connection, util
+        before = connection.Pipe, util.spawnv_passfds
+        monkey.patch_all()
+        assert (connection.Pipe, util.spawnv_passfds) == before
     """)
