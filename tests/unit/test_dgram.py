@@ -375,3 +375,10 @@ def test_parts_that_find_no_memory_to_be_joined_are_gone(host: Host) -> None:
     assert sock.sendto(b"three", PEER, 9) == 5
     host.poll()
     assert [packet.payload[8:] for packet in host.ips()] == [b"three"]
+
+
+@pytest.mark.parametrize(("level", "option"), [(socket.IPPROTO_IP, 19), (socket.IPPROTO_IPV6, 75)])
+def test_nobody_may_pass_for_other_hosts(host: Host, level: int, option: int) -> None:
+    """IP_TRANSPARENT, IPV6_TRANSPARENT: as for who has no CAP_NET_ADMIN."""
+    sock = Socket(host, domain=socket.AF_INET6 if level == socket.IPPROTO_IPV6 else socket.AF_INET)
+    assert sock.setsockopt(level, option, 1) == -errno.EPERM and sock.setsockopt(level, option, 0) == 0
